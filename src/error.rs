@@ -1,0 +1,347 @@
+//! The one error type: what failed, for which chat and cursor, and what to do about it.
+//!
+//! NOTE: no text of a message and no token may enter an `Error`, so the messages of `serde_json`, which
+//! quote the values that they stumble over, are never stored; only where in the body they stood.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use crate::checkpoint::Cursor;
+
+/// What kind of failure an [`Error`] is.
+///
+/// # Examples
+///
+/// ```
+/// use texter_history::{Client, ErrorKind};
+///
+/// let error = Client::builder().project("not a host").token("t").build().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Something that the caller passed cannot be asked for, or the server answered 400. Never retried:
+    /// the same request would fail again.
+    InvalidRequest,
+    /// 401: the token is wrong or has been withdrawn. Never retried.
+    Unauthorized,
+    /// 403: the token lacks the scope **View all chats** (page "Authentication"). Never retried.
+    Forbidden,
+    /// 404: there is no such chat, or the address leads elsewhere. Never retried.
+    NotFound,
+    /// 429: asked too often. Retried, not sooner than `Retry-After` says.
+    RateLimited,
+    /// 5xx: the server failed. 500, 502, 503 and 504 are retried: reading twice changes nothing.
+    Server,
+    /// Any other status than 200, redirects among them. Only 408 is retried.
+    Status,
+    /// No complete answer within the time allowed. Retried: reading twice changes nothing.
+    Timeout,
+    /// The connection could not be made, or broke before the end of the answer. Retried likewise.
+    Transport,
+    /// The body was longer than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes). Never retried.
+    BodyTooLarge,
+    /// A body that is not a page of this endpoint, such as a proxy's HTML. Never retried.
+    MalformedPage,
+    /// One message that cannot be read. The others of its page are unharmed and the stream goes on.
+    MalformedMessage,
+    /// The server cannot be got past: the walk would have to repeat itself or to lose messages.
+    Stalled,
+}
+
+/// Why a stream could not go on, or one message could not be read.
+///
+/// Its `Display` says what failed, for which chat and at which cursor, after how many attempts, and what
+/// to do about it. Neither the token nor the text of a message is in `Display`, `Debug` or the
+/// [`source`](StdError::source) chain; the only way to an unreadable message is [`raw_message`](Self::raw_message).
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    detail: Cow<'static, str>,
+    chat: Option<String>,
+    cursor: Option<Cursor>,
+    status: Option<u16>,
+    retry_after: Option<Duration>,
+    attempts: u32,
+    elapsed: Option<Duration>,
+    raw_message: Option<RawMessage>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Hides the text of a message from `Debug`.
+struct RawMessage(Box<str>);
+
+impl fmt::Debug for RawMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{} bytes>", self.0.len())
+    }
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            detail: detail.into(),
+            chat: None,
+            cursor: None,
+            status: None,
+            retry_after: None,
+            attempts: 0,
+            elapsed: None,
+            raw_message: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn invalid_request(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::InvalidRequest, detail)
+    }
+
+    /// An answer whose status is not 200.
+    pub(crate) fn from_status(status: u16) -> Self {
+        let kind = match status {
+            400 => ErrorKind::InvalidRequest,
+            401 => ErrorKind::Unauthorized,
+            403 => ErrorKind::Forbidden,
+            404 => ErrorKind::NotFound,
+            429 => ErrorKind::RateLimited,
+            500..=599 => ErrorKind::Server,
+            _ => ErrorKind::Status,
+        };
+        let mut error = Self::new(kind, format!("the server answered {status}"));
+        error.0.status = Some(status);
+        error
+    }
+
+    /// One message that cannot be read; `detail` names the fault without quoting the message.
+    pub(crate) fn malformed_message(detail: impl Into<Cow<'static, str>>, raw: &str) -> Self {
+        let mut error = Self::new(ErrorKind::MalformedMessage, detail);
+        error.0.raw_message = Some(RawMessage(raw.into()));
+        error
+    }
+
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
+        self.0.retry_after = retry_after;
+        self
+    }
+
+    pub(crate) fn with_attempts(mut self, attempts: u32, elapsed: Duration) -> Self {
+        self.0.attempts = attempts;
+        self.0.elapsed = Some(elapsed);
+        self
+    }
+
+    /// Names the chat, and the cursor before which it was being read.
+    pub(crate) fn at(mut self, chat: &str, cursor: Option<&Cursor>) -> Self {
+        self.0.chat = Some(chat.to_owned());
+        self.0.cursor = cursor.cloned();
+        self
+    }
+
+    /// What kind of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The HTTP status of the last answer, if a status is what failed.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// How long the server asked to wait (`Retry-After`), if it did and the text could be read.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Whether asking again later may succeed: transport, timeout, 408, 429, 500, 502, 503, 504.
+    ///
+    /// The stream has already retried as its [`RetryPolicy`](crate::RetryPolicy) allows.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.0.status {
+            Some(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
+            None => matches!(self.0.kind, ErrorKind::Transport | ErrorKind::Timeout),
+        }
+    }
+
+    /// How often the page was asked for, retries included; 0 when nothing was sent.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// The JSON text of a message that could not be read ([`ErrorKind::MalformedMessage`]), as it came.
+    ///
+    /// This is the only place where the text of a message can be had from an error.
+    #[must_use]
+    pub fn raw_message(&self) -> Option<&str> {
+        self.0.raw_message.as_ref().map(|raw| &*raw.0)
+    }
+
+    fn advice(&self) -> &'static str {
+        match self.0.kind {
+            ErrorKind::InvalidRequest if self.0.status.is_some() => {
+                "check the chat id, the session and the bounds"
+            }
+            // The detail of a request that was never sent says itself what to change.
+            ErrorKind::InvalidRequest => "",
+            ErrorKind::Unauthorized => "check the token: it is wrong or was withdrawn",
+            ErrorKind::Forbidden => "give the token the scope View all chats",
+            ErrorKind::NotFound => "check the chat id and the project or base URL",
+            ErrorKind::RateLimited => {
+                "wait, then resume from the checkpoint with fewer streams at once"
+            }
+            ErrorKind::Server => "resume from the checkpoint later",
+            ErrorKind::Status => match self.0.status {
+                Some(300..=399) => {
+                    "redirects are not followed; set the base URL to the final address"
+                }
+                Some(413) => "use a smaller page size",
+                Some(408) => "resume from the checkpoint later",
+                _ => "check the base URL and any proxy on the way",
+            },
+            ErrorKind::Timeout => {
+                "resume from the checkpoint, with a smaller page or a longer timeout"
+            }
+            ErrorKind::Transport => "check the network, then resume from the checkpoint",
+            ErrorKind::BodyTooLarge => "use a smaller page size or raise max_body_bytes",
+            ErrorKind::MalformedPage => "check the base URL and any proxy on the way",
+            ErrorKind::MalformedMessage => "see raw_message(); the stream goes on",
+            ErrorKind::Stalled => "resume from the checkpoint with a larger page size",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        if let Some(chat) = &inner.chat {
+            write!(f, "chat {}", chat.escape_debug())?;
+            if let Some(cursor) = &inner.cursor {
+                write!(f, " before {} ({})", cursor.timestamp, cursor.id.as_str().escape_debug())?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&inner.detail)?;
+        if let Some(wait) = inner.retry_after {
+            write!(f, " and asked to wait {} s", wait.as_secs())?;
+        }
+        if inner.attempts > 0 {
+            let plural = if inner.attempts == 1 { "" } else { "s" };
+            write!(f, ", after {} attempt{plural}", inner.attempts)?;
+            if let Some(elapsed) = inner.elapsed {
+                write!(f, " in {:.1} s", elapsed.as_secs_f64())?;
+            }
+        }
+        match self.advice() {
+            "" => Ok(()),
+            advice => write!(f, "; {advice}"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+
+    #[test]
+    fn is_one_word_wide() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+        assert_eq!(size_of::<Option<Error>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn kinds_follow_the_status() {
+        for (status, kind, retryable) in [
+            (204, ErrorKind::Status, false),
+            (302, ErrorKind::Status, false),
+            (400, ErrorKind::InvalidRequest, false),
+            (401, ErrorKind::Unauthorized, false),
+            (403, ErrorKind::Forbidden, false),
+            (404, ErrorKind::NotFound, false),
+            (408, ErrorKind::Status, true),
+            (413, ErrorKind::Status, false),
+            (418, ErrorKind::Status, false),
+            (429, ErrorKind::RateLimited, true),
+            (500, ErrorKind::Server, true),
+            (501, ErrorKind::Server, false),
+            (502, ErrorKind::Server, true),
+            (503, ErrorKind::Server, true),
+            (504, ErrorKind::Server, true),
+            (599, ErrorKind::Server, false),
+        ] {
+            let error = Error::from_status(status);
+            assert_eq!(error.kind(), kind, "{status}");
+            assert_eq!(error.status(), Some(status));
+            assert_eq!(error.is_retryable(), retryable, "{status}");
+        }
+        assert!(Error::new(ErrorKind::Transport, "x").is_retryable());
+        assert!(Error::new(ErrorKind::Timeout, "x").is_retryable());
+        assert!(!Error::new(ErrorKind::MalformedPage, "x").is_retryable());
+    }
+
+    #[test]
+    fn says_where_it_stopped_and_what_to_do() {
+        let cursor = Cursor { timestamp: Timestamp::from_millis(0), id: "68ba".into() };
+        let error = Error::from_status(403)
+            .at("67bf", Some(&cursor))
+            .with_attempts(1, Duration::from_millis(120));
+        assert_eq!(
+            error.to_string(),
+            "chat 67bf before 1970-01-01T00:00:00Z (68ba): the server answered 403, after 1 attempt \
+             in 0.1 s; give the token the scope View all chats"
+        );
+        let error = Error::from_status(429).with_retry_after(Some(Duration::from_secs(90)));
+        assert!(error.to_string().contains("asked to wait 90 s"), "{error}");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn shows_the_text_of_a_message_only_when_asked() {
+        let error = Error::malformed_message("the timestamp is missing", r#"{"text":"secret"}"#);
+        assert_eq!(error.raw_message(), Some(r#"{"text":"secret"}"#));
+        assert!(!format!("{error} {error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn every_kind_but_an_unsent_request_gives_advice() {
+        for kind in [
+            ErrorKind::Unauthorized,
+            ErrorKind::Timeout,
+            ErrorKind::Transport,
+            ErrorKind::BodyTooLarge,
+            ErrorKind::MalformedPage,
+            ErrorKind::MalformedMessage,
+            ErrorKind::Stalled,
+        ] {
+            assert!(Error::new(kind, "detail").to_string().contains("; "), "{kind:?}");
+        }
+        for status in [301, 413, 408, 418, 400, 404, 500] {
+            assert!(Error::from_status(status).to_string().contains("; "), "{status}");
+        }
+    }
+}

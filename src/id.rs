@@ -1,0 +1,162 @@
+//! Identifiers and other short strings of the API, each a type of its own.
+//!
+//! How they are stored is private: today a string of up to 24 bytes, which is exactly the length of the
+//! API's ids and ISO dates, lies inside the value itself and costs no allocation.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+
+use crate::timestamp::Timestamp;
+
+macro_rules! short_string {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(CompactString);
+
+        impl $name {
+            /// The text as the API gives it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(CompactString::new(text))
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(CompactString::from(text))
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                self.as_str() == other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                self.as_str() == *other
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self.as_str(), f)
+            }
+        }
+    };
+}
+
+short_string! {
+    /// The `_id` of a message, unique within Texter (page "The Message object").
+    ///
+    /// Opaque: the reference's own examples are not all hexadecimal.
+    MessageId
+}
+short_string! {
+    /// The `_id` of a chat (page "The Chat object"), which messages carry as `parent_chat`.
+    ChatId
+}
+short_string! {
+    /// The id of a bot session, which messages carry as `botSessionId`.
+    BotSessionId
+}
+short_string! {
+    /// The provider's own id of a message (`channelInfo.id`, such as WhatsApp's `wamid…`): the only one
+    /// that a webhook about a status change carries (page "Message Status Changed").
+    ProviderMessageId
+}
+short_string! {
+    /// An account on one side of a channel, such as a telephone number (`chatChannelInfo.id` and
+    /// `chatChannelInfo.accountId`).
+    AccountId
+}
+short_string! {
+    /// The id of an uploaded or received file (`fileId` of a media item).
+    FileId
+}
+
+short_string! {
+    /// Who sent an outgoing message, such as `Bot` (`agent`).
+    AgentName
+}
+short_string! {
+    /// An ISO 8601 date and time, as the API gives it (`updatedAt`).
+    IsoDateTime
+}
+
+impl IsoDateTime {
+    /// The moment it stands for, rounded down to the millisecond; `None` if it cannot be read.
+    #[must_use]
+    pub fn to_timestamp(&self) -> Option<Timestamp> {
+        // A plain number is no date here, though `Timestamp` reads one.
+        self.as_str().parse().ok().filter(|_| self.as_str().contains('T'))
+    }
+}
+
+/// No id of the API comes near this length (the longest in its reference, a session's, has 64). A longer
+/// one would only make a request line that servers refuse.
+pub(crate) const MAX_ID_LENGTH: usize = 256;
+
+/// Whether an id can be asked for: `^[a-z0-9]+$`, as page "Get Messages of a Chat" demands of `beforeId`
+/// and `botSessionId`.
+pub(crate) fn is_well_formed(id: &str) -> bool {
+    (1..=MAX_ID_LENGTH).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lower_case_alphanumerics_can_be_asked_for() {
+        for id in ["a", "67a87067aeedqdee1271ck4d", &"0".repeat(MAX_ID_LENGTH)] {
+            assert!(is_well_formed(id), "{id}");
+        }
+        for id in ["", "A", "a b", "a/b", "é", "..", &"0".repeat(MAX_ID_LENGTH + 1)] {
+            assert!(!is_well_formed(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn keeps_any_text_and_serialises_as_a_plain_string() {
+        for text in
+            ["", "67a87067aeedqdee1271ck4d", "a much longer id than the ones the reference shows"]
+        {
+            let id = MessageId::from(text);
+            assert_eq!(id.as_str(), text);
+            assert_eq!(serde_json::to_string(&id).unwrap(), format!("{text:?}"));
+            assert_eq!(serde_json::from_str::<MessageId>(&format!("{text:?}")).unwrap(), id);
+        }
+    }
+}
