@@ -1,0 +1,161 @@
+//! The message model (page "The Message object"): typed, yet losing no field.
+
+mod json;
+mod object;
+mod parts;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use crate::id::{AgentName, BotSessionId, ChatId, IsoDateTime, MessageId, is_well_formed};
+use crate::timestamp::Timestamp;
+
+use object::object;
+
+pub use json::{Extra, Json};
+pub use parts::{
+    Button, ChannelInfo, ChatChannelInfo, List, ListRow, ListSection, Media, Postback, StatusChange,
+};
+pub use vocabulary::{Channel, ChatStatus, Direction, MediaKind, MessageKind, Status, UnknownWord};
+
+object! {
+    /// One message of a chat (page "The Message object").
+    ///
+    /// Regular messages carry the conversation; system messages ([`is_system`](Self::is_system)) record
+    /// assignments and status changes and have no direction, status or content. Only `id` and `timestamp`
+    /// are always there.
+    ///
+    /// Serialising gives back the JSON value that came, unknown fields included; a known field that came
+    /// as `null` is left out. Deserialising needs `serde_json`, because the free-form parts are kept as
+    /// JSON text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use texter_history::{Direction, Message, MessageKind};
+    ///
+    /// let json = r#"{"_id":"68ba89f8c909657dffcf267c","timestamp":1757055477000,"type":"text",
+    ///                "text":"Hi","direction":"incoming","mood":"sunny"}"#;
+    /// let message: Message = serde_json::from_str(json)?;
+    ///
+    /// assert_eq!(message.kind, Some(MessageKind::Text));
+    /// assert_eq!(message.direction, Some(Direction::Incoming));
+    /// assert_eq!(message.text.as_deref(), Some("Hi"));
+    /// assert_eq!(message.timestamp.to_string(), "2025-09-05T06:57:57Z");
+    /// assert_eq!(message.extra.get("mood").unwrap().as_str(), r#""sunny""#);
+    /// assert_eq!(
+    ///     serde_json::to_value(&message)?,
+    ///     serde_json::from_str::<serde_json::Value>(json)?,
+    /// );
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub struct Message {
+        [
+            /// `_id`: unique within Texter.
+            id: MessageId = "_id" as AskableId,
+            /// When it was created, in epoch milliseconds; never negative.
+            timestamp: Timestamp = "timestamp" as AskableTimestamp,
+        ]
+        /// The chat it belongs to.
+        parent_chat: ChatId = "parent_chat",
+        /// The channel of the conversation.
+        chat_channel_info: ChatChannelInfo = "chatChannelInfo",
+        /// What the provider knows it by.
+        channel_info: ChannelInfo = "channelInfo",
+        /// When it was last updated, as an ISO 8601 text.
+        updated_at: IsoDateTime = "updatedAt",
+        /// `type`: what it is made of. System messages may lack it.
+        kind: MessageKind = "type",
+        /// Its text, of most text, buttons, list and special messages.
+        text: String = "text",
+        /// Its items, of a media message.
+        media: Vec<Media> = "media",
+        /// Its buttons, of a buttons message.
+        buttons: Vec<Button> = "buttons",
+        /// Its list, of a list message.
+        list: Box<List> = "list",
+        /// The customer's choice, of a postback.
+        postback: Box<Postback> = "postback",
+        /// vCard-like objects, of a contacts message.
+        contacts: Vec<Json> = "contacts" as parts::Contacts,
+        /// An object whose shape the reference does not document.
+        location: Json = "location" as json::Object,
+        /// A channel's own object, such as a template send.
+        special: Json = "special" as json::Object,
+        /// Which way it went.
+        direction: Direction = "direction",
+        /// Who sent an outgoing message, such as `Bot`.
+        agent: AgentName = "agent",
+        /// How far it has come.
+        status: Status = "status",
+        /// How it came there.
+        status_history: Vec<StatusChange> = "statusHistory",
+        /// The bot session it belongs to.
+        bot_session_id: BotSessionId = "botSessionId",
+        /// A free-form object (`triggeredBot`, `botMsgInfo`, …).
+        metadata: Json = "metadata" as json::Object,
+        /// The message it replies to, by provider id.
+        context: Json = "context",
+        /// Reactions to it, in a shape that the reference does not document.
+        reactions: Json = "reactions",
+        /// Whether it records an assignment or a status change; see [`is_system`](Self::is_system).
+        system_message: bool = "systemMessage",
+        /// What the chat became, on a system message.
+        new_chat_status: ChatStatus = "newChatStatus",
+    }
+}
+
+/// An `_id` that can be asked for as `beforeId`; another would leave the walk no way on.
+struct AskableId(MessageId);
+
+impl From<AskableId> for MessageId {
+    fn from(id: AskableId) -> Self {
+        id.0
+    }
+}
+
+impl<'de> Deserialize<'de> for AskableId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = MessageId::deserialize(deserializer)?;
+        if is_well_formed(id.as_str()) { Ok(Self(id)) } else { Err(D::Error::custom("not an id")) }
+    }
+}
+
+/// A `timestamp` that can be asked for as `beforeTime`.
+struct AskableTimestamp(Timestamp);
+
+impl From<AskableTimestamp> for Timestamp {
+    fn from(timestamp: AskableTimestamp) -> Self {
+        timestamp.0
+    }
+}
+
+impl<'de> Deserialize<'de> for AskableTimestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let millis = i64::deserialize(deserializer)?;
+        if millis >= 0 {
+            Ok(Self(Timestamp::from_millis(millis)))
+        } else {
+            Err(D::Error::custom("a timestamp before 1970"))
+        }
+    }
+}
+
+impl Message {
+    /// Whether this records an assignment or a status change instead of carrying the conversation
+    /// (`systemMessage` is `true`).
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.system_message == Some(true)
+    }
+
+    /// The provider's message id (`channelInfo.id`), the only one that a webhook about a status change
+    /// carries (page "Message Status Changed").
+    #[must_use]
+    pub fn provider_id(&self) -> Option<&str> {
+        Some(self.channel_info.as_ref()?.id.as_ref()?.as_str())
+    }
+}

@@ -1,0 +1,167 @@
+//! Parts of a message whose shape the API leaves open, kept as the JSON text that came.
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::{Error, ErrorKind};
+
+/// A free-form part of a message: the JSON text exactly as it came, parsed only when asked.
+///
+/// Two are equal when their texts are.
+///
+/// # Examples
+///
+/// ```
+/// use texter_history::Message;
+///
+/// let message: Message = serde_json::from_str(
+///     r#"{"_id": "68ba", "timestamp": 0, "metadata": {"triggeredBot": true}}"#,
+/// )?;
+/// let metadata = message.metadata.unwrap();
+/// assert_eq!(metadata.as_str(), r#"{"triggeredBot": true}"#);
+/// assert_eq!(metadata.to_value()?["triggeredBot"], true);
+///
+/// #[derive(serde::Deserialize)]
+/// #[serde(rename_all = "camelCase")]
+/// struct Metadata {
+///     triggered_bot: bool,
+/// }
+/// assert!(metadata.parse::<Metadata>()?.triggered_bot);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// The JSON text as it came, white space included.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The text as a [`serde_json::Value`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MalformedMessage`] when it is nested too deep, or holds a number out of range.
+    pub fn to_value(&self) -> Result<serde_json::Value, Error> {
+        self.parse()
+    }
+
+    /// The text as a type of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::MalformedMessage`] when the text is not of that shape.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_str(self.as_str()).map_err(|error| {
+            // NOTE: the message of a `serde_json::Error` may quote the value; its place does not.
+            let (line, column) = (error.line(), error.column());
+            let detail = format!("not of the shape asked for at line {line} column {column}");
+            Error::new(ErrorKind::MalformedMessage, detail)
+        })
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Json {}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A [`Json`] that must be an object, as the API documents of the field.
+pub(super) struct Object(Json);
+
+impl From<Object> for Json {
+    fn from(object: Object) -> Self {
+        object.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Json::deserialize(deserializer)?;
+        if json.as_str().starts_with('{') {
+            Ok(Self(json))
+        } else {
+            Err(D::Error::custom("expected an object"))
+        }
+    }
+}
+
+/// The fields that this crate does not know, by name, in the order in which they came.
+///
+/// Empty, it costs no allocation.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Extra(Vec<(Box<str>, Json)>);
+
+impl Extra {
+    /// The value of one field.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Json> {
+        self.0.iter().find(|(known, _)| &**known == name).map(|(_, json)| json)
+    }
+
+    /// Every field's name and value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.0.iter().map(|(name, json)| (&**name, json))
+    }
+
+    /// How many fields there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether every field that came is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn push(&mut self, name: &str, json: Json) {
+        self.0.push((name.into(), json));
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_text_and_refuses_without_quoting_it() {
+        let json: Json = serde_json::from_str(r#"{ "a" : 1.0 , "b":"secret"}"#).unwrap();
+        assert_eq!(json.as_str(), r#"{ "a" : 1.0 , "b":"secret"}"#);
+        assert_eq!(serde_json::to_string(&json).unwrap(), json.as_str());
+        let error = json.parse::<Vec<u8>>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MalformedMessage);
+        let error = serde_json::from_str::<Json>(r#""secret""#).unwrap().parse::<u8>().unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn nesting_of_any_depth_is_kept_and_parsing_it_is_an_error() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let json: Json = serde_json::from_str(&deep).unwrap();
+        assert_eq!(json.as_str(), deep);
+        assert!(json.to_value().is_err());
+    }
+}

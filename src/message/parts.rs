@@ -1,0 +1,116 @@
+//! The objects inside a message (page "The Message object").
+
+use super::json::Json;
+use super::object::object;
+use super::vocabulary::{Channel, MediaKind, Status};
+use crate::id::{AccountId, FileId, ProviderMessageId};
+use crate::timestamp::Timestamp;
+
+object! {
+    /// The channel of the conversation and its two ends (`chatChannelInfo`).
+    pub struct ChatChannelInfo {
+        /// Which channel it is.
+        name: Channel = "name",
+        /// The customer's account, such as a telephone number.
+        id: AccountId = "id",
+        /// The business's own account.
+        account_id: AccountId = "accountId",
+    }
+}
+
+object! {
+    /// What the provider knows the message by (`channelInfo`).
+    pub struct ChannelInfo {
+        /// The provider's message id, such as WhatsApp's `wamid…`.
+        id: ProviderMessageId = "id",
+    }
+}
+
+object! {
+    /// One item of a media message.
+    pub struct Media {
+        /// What it is.
+        media_type: MediaKind = "mediaType",
+        /// The file's id.
+        file_id: FileId = "fileId",
+    }
+}
+
+object! {
+    /// One button of a buttons message.
+    pub struct Button {
+        /// What it shows.
+        title: String = "title",
+        /// What choosing it sends.
+        payload: String = "payload",
+    }
+}
+
+object! {
+    /// The list of a list message.
+    pub struct List {
+        /// What opens the list.
+        button: String = "button",
+        /// Its sections.
+        sections: Vec<ListSection> = "sections",
+    }
+}
+
+object! {
+    /// One section of a list.
+    pub struct ListSection {
+        /// Its heading.
+        title: String = "title",
+        /// Its rows.
+        rows: Vec<ListRow> = "rows",
+    }
+}
+
+object! {
+    /// One row of a list.
+    pub struct ListRow {
+        /// What it shows.
+        title: String = "title",
+        /// What choosing it sends.
+        payload: String = "payload",
+        /// What it says below its title.
+        description: String = "description",
+    }
+}
+
+object! {
+    /// The customer's choice of a button or row.
+    pub struct Postback {
+        /// What was sent.
+        payload: String = "payload",
+        /// What the button or row showed.
+        title: String = "title",
+        /// What the row said below its title.
+        description: String = "description",
+    }
+}
+
+object! {
+    /// One step of a message's way (`statusHistory`).
+    pub struct StatusChange {
+        /// What the message became.
+        status: Status = "status",
+        /// When, in epoch milliseconds.
+        timestamp: Timestamp = "timestamp",
+    }
+}
+
+/// A vCard-like entry is kept as the JSON text that came.
+pub(super) struct Contacts(Vec<super::json::Object>);
+
+impl<'de> serde::Deserialize<'de> for Contacts {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self)
+    }
+}
+
+impl From<Contacts> for Vec<Json> {
+    fn from(contacts: Contacts) -> Self {
+        contacts.0.into_iter().map(Into::into).collect()
+    }
+}
