@@ -1,0 +1,387 @@
+//! The way to one Texter project: its address, its token, and how patiently it is asked.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::query::Messages;
+use crate::retry::RetryPolicy;
+use crate::transport::{HttpTransport, Transport};
+
+/// A way to the chats of one Texter project.
+///
+/// Cloning it copies one pointer; all clones share the connections. Its `Debug` shows no secret.
+///
+/// # Examples
+///
+/// ```
+/// use texter_history::Client;
+///
+/// let client = Client::builder().project("acme").token("the token").build()?;
+/// let messages = client.messages("67bf11038b24880cc966f799").page_size(100);
+/// assert!(!format!("{client:?}").contains("the token"));
+/// # Ok::<(), texter_history::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    endpoint: Arc<Endpoint>,
+}
+
+impl Client {
+    /// Starts to describe a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// A client for `TEXTER_BASE_URL`, or else for `TEXTER_PROJECT`, with the token `TEXTER_TOKEN`. An
+    /// empty variable counts as unset.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when one is missing or unfit, as in
+    /// [`ClientBuilder::build`].
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let builder = match (set("TEXTER_BASE_URL"), set("TEXTER_PROJECT")) {
+            (Some(url), _) => Self::builder().base_url(url),
+            (None, Some(project)) => Self::builder().project(project),
+            (None, None) => {
+                return Err(Error::invalid_request(
+                    "neither TEXTER_BASE_URL nor TEXTER_PROJECT is set; set TEXTER_PROJECT to the name \
+                     before .texterchat.com",
+                ));
+            }
+        };
+        let token = set("TEXTER_TOKEN").ok_or_else(|| {
+            Error::invalid_request(
+                "TEXTER_TOKEN is not set; set it to a token with the scope View all chats",
+            )
+        })?;
+        builder.token(token).build()
+    }
+
+    /// The messages of one chat, by the chat's `_id`. Nothing is asked for yet.
+    pub fn messages(&self, chat_id: impl Into<String>) -> Messages {
+        Messages::new(Arc::clone(&self.endpoint), chat_id.into())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_transport(transport: Arc<dyn Transport>, retry: RetryPolicy) -> Self {
+        let base = Url::parse("https://acme.texterchat.com/server/api/v2").unwrap();
+        let timeout = DEFAULT_TIMEOUT;
+        let max_body_bytes = DEFAULT_MAX_BODY_BYTES;
+        Self { endpoint: Arc::new(Endpoint { base, transport, retry, timeout, max_body_bytes }) }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.endpoint.base.as_str())
+            .field("retry", &self.endpoint.retry)
+            .field("timeout", &self.endpoint.timeout)
+            .field("max_body_bytes", &self.endpoint.max_body_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+const DEFAULT_MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Describes a [`Client`]. Every setter replaces what was set before; [`build`](Self::build) checks it all.
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct ClientBuilder {
+    project: Option<String>,
+    base_url: Option<String>,
+    token: Option<SecretString>,
+    retry: RetryPolicy,
+    timeout: Option<Duration>,
+    max_body_bytes: Option<u64>,
+    http_client: Option<reqwest::Client>,
+}
+
+impl ClientBuilder {
+    /// The project's name, of `a-z`, `0-9` and `-`: the service is asked at
+    /// `https://{name}.texterchat.com/server/api/v2`. Either this or [`base_url`](Self::base_url) is needed.
+    pub fn project(mut self, name: impl Into<String>) -> Self {
+        self.project = Some(name.into());
+        self
+    }
+
+    /// Everything before `/messages/…`, with or without a trailing slash, instead of a project. Plain
+    /// `http` is taken only to this machine itself, because the token would travel in the clear.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// The token, with the scope **View all chats** (page "Authentication"). It is needed. Whoever holds
+    /// it can read the inbox, so it is wiped from memory when the last clone of the client goes.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(SecretString::from(token.into()));
+        self
+    }
+
+    /// How often and how long a page is retried. Default [`RetryPolicy::default`].
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// The longest that one attempt may take, from connecting to the last byte. Default 60 seconds.
+    ///
+    /// It ends a connection that is not made, an answer that does not begin, silence in the middle of a
+    /// body, and a server that sends a byte a second. Zero is refused.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The longest body that is taken, counted as it arrives and decompressed. Default 64 MiB.
+    pub fn max_body_bytes(mut self, bytes: u64) -> Self {
+        self.max_body_bytes = Some(bytes);
+        self
+    }
+
+    /// The caller's own HTTP client, for a proxy, a certificate or a shared pool.
+    ///
+    /// **Switch redirects off in it** (`reqwest::redirect::Policy::none()`): the token belongs to one host.
+    /// An answer from another URL than was asked is refused. Switch its retries off, too
+    /// (`reqwest::retry::never()`): the crate does its own.
+    pub fn http_client(mut self, client: reqwest::Client) -> Self {
+        self.http_client = Some(client);
+        self
+    }
+
+    /// Checks everything and makes the client. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the project or the URL is
+    /// missing, unfit or plain `http` to another machine, when the token is missing or cannot be a header,
+    /// when a limit is zero, or when the HTTP client cannot be made.
+    pub fn build(self) -> Result<Client, Error> {
+        let base = match (self.base_url, self.project) {
+            (Some(_), Some(_)) => {
+                return Err(Error::invalid_request(
+                    "both a project and a base URL are set; set one",
+                ));
+            }
+            (Some(url), None) => checked_base_url(&url)?,
+            (None, Some(project)) => project_url(&project)?,
+            (None, None) => {
+                return Err(Error::invalid_request("set the project or the base URL"));
+            }
+        };
+        let token = self.token.ok_or_else(|| {
+            Error::invalid_request("set the token; it needs the scope View all chats")
+        })?;
+        let fit = !token.expose_secret().is_empty()
+            && token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic())
+            && HeaderValue::from_str(token.expose_secret()).is_ok();
+        if !fit {
+            return Err(Error::invalid_request(
+                "the token is empty or holds a character that no header can carry; check it for spaces \
+                 and line ends",
+            ));
+        }
+        let timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let max_body_bytes = self.max_body_bytes.unwrap_or(DEFAULT_MAX_BODY_BYTES);
+        if timeout.is_zero() || max_body_bytes == 0 {
+            return Err(Error::invalid_request(
+                "the timeout and the largest body must be above zero",
+            ));
+        }
+        let http = match self.http_client {
+            Some(client) => client,
+            None => own_http_client()?,
+        };
+        let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new(http, token));
+        let endpoint = Endpoint { base, transport, retry: self.retry, timeout, max_body_bytes };
+        Ok(Client { endpoint: Arc::new(endpoint) })
+    }
+}
+
+/// Only one layer retries, and nobody carries the token elsewhere.
+fn own_http_client() -> Result<reqwest::Client, Error> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| {
+            Error::invalid_request("the HTTP client cannot be made").with_source(error)
+        })
+}
+
+fn project_url(project: &str) -> Result<Url, Error> {
+    let fit = !project.is_empty()
+        && project.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !fit {
+        return Err(Error::invalid_request(
+            "the project's name may hold only a-z, 0-9 and -; it is what stands before .texterchat.com",
+        ));
+    }
+    checked_base_url(&format!("https://{project}.texterchat.com/server/api/v2"))
+}
+
+/// NOTE: no error here quotes the URL: it may hold a password.
+fn checked_base_url(text: &str) -> Result<Url, Error> {
+    let refused = |why| Err(Error::invalid_request(why));
+    let Ok(mut url) = Url::parse(text) else {
+        return refused("the base URL cannot be read; write it as https://host/path");
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return refused("the base URL holds a user name or password; give the token by token()");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return refused(
+            "the base URL goes on after its path; give only what stands before /messages",
+        );
+    }
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&url) => {}
+        "http" => return refused("plain http would show the token to the network; use https"),
+        _ => return refused("the base URL is neither https nor http"),
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::walk::Ask;
+
+    fn built(builder: ClientBuilder) -> Result<Client, Error> {
+        builder.token("a-token").build()
+    }
+
+    fn base_of(client: &Client) -> &str {
+        client.endpoint.base.as_str()
+    }
+
+    #[test]
+    fn a_project_stands_for_its_address() {
+        let client = built(Client::builder().project("acme-2")).unwrap();
+        assert_eq!(base_of(&client), "https://acme-2.texterchat.com/server/api/v2");
+        for name in ["", "Acme", "a.b", "a/b", "evil.com#", "a b", "é", "a:b@c"] {
+            let error = built(Client::builder().project(name)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_base_url_is_taken_with_and_without_its_slash() {
+        let ask = Ask { limit: 50, cursor: None, bot_session: false };
+        for url in [
+            "https://host/api",
+            "https://host/api/",
+            "http://127.0.0.1:8080",
+            "http://localhost/",
+            "http://[::1]:1/x",
+        ] {
+            let client = built(Client::builder().base_url(url)).unwrap();
+            let asked = client.endpoint.url("chat1", None, &ask);
+            assert_eq!(
+                asked.as_str(),
+                format!("{}/messages/chat/chat1?limit=50", url.trim_end_matches('/'))
+            );
+        }
+        for url in [
+            "",
+            "host",
+            "ftp://host",
+            "http://host",
+            "http://127.0.0.1.evil.com",
+            "https://u:p@host",
+            "https://host/?a=b",
+            "https://host/#x",
+            "http://10.0.0.1",
+            "data:text/plain,x",
+        ] {
+            let error = built(Client::builder().base_url(url)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{url}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_chat_id_holds_it_stays_one_segment_of_the_path() {
+        let client = built(Client::builder().base_url("https://host/api")).unwrap();
+        let ask = Ask { limit: 1, cursor: None, bot_session: true };
+        let url = client.endpoint.url("a/b?c#d é", Some("s1"), &ask);
+        assert_eq!(
+            url.as_str(),
+            "https://host/api/messages/chat/a%2Fb%3Fc%23d%20%C3%A9?limit=1&botSessionId=s1"
+        );
+    }
+
+    #[test]
+    fn a_token_must_fit_a_header_and_is_never_shown() {
+        let with = |token: &str| Client::builder().project("acme").token(token).build();
+        for token in ["", "two words", "line\n", "ÿ", "tab\t", "nul\0"] {
+            assert_eq!(with(token).unwrap_err().kind(), ErrorKind::InvalidRequest, "{token:?}");
+        }
+        let client = with("s3cret").unwrap();
+        let builder = Client::builder().token("s3cret");
+        assert!(!format!("{client:?} {builder:?} {:?}", client.endpoint).contains("s3cret"));
+        assert!(Client::builder().project("acme").build().is_err());
+    }
+
+    #[test]
+    fn contradictions_and_zeros_are_refused() {
+        let acme = || Client::builder().project("acme");
+        assert!(built(Client::builder()).is_err());
+        assert!(built(acme().base_url("https://host")).is_err());
+        assert!(built(acme().timeout(Duration::ZERO)).is_err());
+        assert!(built(acme().max_body_bytes(0)).is_err());
+    }
+
+    #[test]
+    fn the_environment_names_a_url_or_a_project_and_a_token() {
+        let from = |set: &[(&str, &str)]| {
+            let set: Vec<(String, String)> =
+                set.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            Client::from_variables(move |name| {
+                set.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+            })
+        };
+        let client = from(&[("TEXTER_PROJECT", "acme"), ("TEXTER_TOKEN", "t")]).unwrap();
+        assert_eq!(base_of(&client), "https://acme.texterchat.com/server/api/v2");
+        let both = [
+            ("TEXTER_PROJECT", "acme"),
+            ("TEXTER_BASE_URL", "https://host/x"),
+            ("TEXTER_TOKEN", "t"),
+        ];
+        assert_eq!(base_of(&from(&both).unwrap()), "https://host/x");
+        for (set, named) in [
+            (&[("TEXTER_TOKEN", "t")][..], "TEXTER_PROJECT"),
+            (&[("TEXTER_PROJECT", "acme")], "TEXTER_TOKEN"),
+            (&[("TEXTER_PROJECT", ""), ("TEXTER_TOKEN", "t")], "TEXTER_PROJECT"),
+        ] {
+            let error = from(set).unwrap_err();
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Where the messages are asked for, and how patiently.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use crate::retry::RetryPolicy;
+use crate::transport::Transport;
+use crate::walk::Ask;
+
+/// The messages endpoint of one project (page "Get Messages of a Chat").
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    /// Everything before `/messages/…`.
+    pub(crate) base: Url,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) retry: RetryPolicy,
+    /// For one attempt, from connect to last byte.
+    pub(crate) timeout: Duration,
+    pub(crate) max_body_bytes: u64,
+}
+
+impl Endpoint {
+    /// The URL of one request. It is always built here, on the base, so the token goes to no other host.
+    pub(crate) fn url(&self, chat: &str, bot_session: Option<&str>, ask: &Ask) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["messages", "chat", chat]);
+        }
+        let mut query = url.query_pairs_mut();
+        query.append_pair("limit", &ask.limit.to_string());
+        if let Some(cursor) = &ask.cursor {
+            query.append_pair("beforeTime", &cursor.timestamp.as_millis().to_string());
+            query.append_pair("beforeId", cursor.id.as_str());
+        }
+        if let Some(session) = bot_session.filter(|_| ask.bot_session) {
+            query.append_pair("botSessionId", session);
+        }
+        drop(query);
+        url
+    }
+}

@@ -1,0 +1,276 @@
+//! How often and how long a page is retried. Pure: the time that has passed is given, the delay is told.
+
+use std::time::{Duration, SystemTime};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use crate::error::Error;
+
+/// How often, how long and how soon one page is asked for again after a failure.
+///
+/// Retried are failures that another attempt may cure: a connection that could not be made or broke, no
+/// complete answer in time, and the statuses 408, 429, 500, 502, 503 and 504. Reading is idempotent, so
+/// asking again loses and repeats nothing. Everything counts per page: a page that arrives clears it.
+///
+/// The waits grow exponentially with full jitter: the n-th is a random part of
+/// `base_delay × 2^(n-1)`, at most `max_delay`. `Retry-After` (seconds or an HTTP date) makes it longer if
+/// need be, never shorter; one that cannot be read is ignored.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use texter_history::{Client, RetryPolicy};
+///
+/// let patient = RetryPolicy::default().max_attempts(10).max_elapsed(Duration::from_secs(600));
+/// let client = Client::builder().project("acme").token("t").retry(patient).build()?;
+/// # Ok::<(), texter_history::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct RetryPolicy {
+    max_attempts: u32,
+    base_delay: Duration,
+    max_delay: Duration,
+    max_elapsed: Duration,
+    max_retry_after: Duration,
+    jitter_seed: Option<u64>,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_attempts: 5,
+            base_delay: Duration::from_millis(500),
+            max_delay: Duration::from_secs(30),
+            max_elapsed: Duration::from_secs(120),
+            max_retry_after: Duration::from_secs(60),
+            jitter_seed: None,
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// One attempt, no retries.
+    pub fn none() -> Self {
+        Self::default().max_attempts(1)
+    }
+
+    /// The most attempts for one page, the first included. Default 5; 0 counts as 1.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// The longest first wait. Default half a second; zero waits only as long as the server asks.
+    pub fn base_delay(mut self, delay: Duration) -> Self {
+        self.base_delay = delay;
+        self
+    }
+
+    /// The longest wait that the growth leads to. Default 30 seconds. `Retry-After` has a limit of its own.
+    pub fn max_delay(mut self, delay: Duration) -> Self {
+        self.max_delay = delay;
+        self
+    }
+
+    /// No attempt begins later than this after the page's first one. Default 2 minutes.
+    pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
+        self.max_elapsed = elapsed;
+        self
+    }
+
+    /// The longest `Retry-After` that is waited for. Default 60 seconds. One that is longer ends the page
+    /// at once, with [`Error::retry_after`] set.
+    pub fn max_retry_after(mut self, wait: Duration) -> Self {
+        self.max_retry_after = wait;
+        self
+    }
+
+    /// Makes the jitter repeatable, for tests. Without it every page draws its own.
+    pub fn jitter_seed(mut self, seed: u64) -> Self {
+        self.jitter_seed = Some(seed);
+        self
+    }
+
+    pub(crate) fn begin(&self) -> Retries {
+        let max_delay = self.max_delay.max(self.base_delay.min(self.max_delay));
+        let ceilings = ExponentialBuilder::new()
+            .with_min_delay(self.base_delay.min(max_delay))
+            .with_max_delay(max_delay)
+            .without_max_times()
+            .build();
+        let jitter = self.jitter_seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        Retries { policy: self.clone(), attempts: 0, ceilings, jitter }
+    }
+}
+
+/// The retries of one page.
+#[derive(Debug)]
+pub(crate) struct Retries {
+    policy: RetryPolicy,
+    attempts: u32,
+    ceilings: ExponentialBackoff,
+    jitter: fastrand::Rng,
+}
+
+impl Retries {
+    /// An attempt begins.
+    pub(crate) fn count_attempt(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// How long to wait after `error` before the next attempt, `elapsed` after the first one began;
+    /// `None` to give up.
+    pub(crate) fn wait_after(&mut self, error: &Error, elapsed: Duration) -> Option<Duration> {
+        if !error.is_retryable() || self.attempts >= self.policy.max_attempts {
+            return None;
+        }
+        let ceiling = self.ceilings.next().unwrap_or(self.policy.max_delay);
+        let jittered = ceiling.mul_f64(self.jitter.f64());
+        let asked = error.retry_after().unwrap_or_default();
+        let wait = jittered.max(asked);
+        let in_time =
+            elapsed.checked_add(wait).is_some_and(|total| total <= self.policy.max_elapsed);
+        (asked <= self.policy.max_retry_after && in_time).then_some(wait)
+    }
+}
+
+/// `Retry-After`, as seconds or as an HTTP date; `None` if it is neither.
+pub(crate) fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn failed(status: u16) -> Error {
+        Error::from_status(status)
+    }
+
+    fn waits(policy: &RetryPolicy) -> Vec<Duration> {
+        let mut retries = policy.begin();
+        let mut waits = Vec::new();
+        loop {
+            retries.count_attempt();
+            match retries.wait_after(&failed(503), Duration::ZERO) {
+                Some(wait) => waits.push(wait),
+                None => return waits,
+            }
+        }
+    }
+
+    #[test]
+    fn the_ceilings_double_from_base_to_max_and_the_jitter_is_full() {
+        let policy = RetryPolicy::default().max_attempts(10).max_elapsed(Duration::MAX);
+        let ceilings = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000];
+        let mut sums = [0.0; 9];
+        for seed in 0..2_000 {
+            let waits = waits(&policy.clone().jitter_seed(seed));
+            assert_eq!(waits.len(), 9);
+            for ((wait, ceiling), sum) in waits.iter().zip(ceilings).zip(&mut sums) {
+                assert!(*wait <= Duration::from_millis(ceiling), "{wait:?} above {ceiling} ms");
+                *sum += wait.as_secs_f64() * 1_000.0 / ceiling as f64;
+            }
+        }
+        for sum in sums {
+            // Full jitter is half the ceiling on average, and spreads down to nothing.
+            assert!((0.47..0.53).contains(&(sum / 2_000.0)), "{sums:?}");
+        }
+        let waits: Vec<_> =
+            (0..2_000).map(|seed| waits(&policy.clone().jitter_seed(seed))[0]).collect();
+        assert!(waits.iter().any(|wait| *wait < Duration::from_millis(25)));
+        assert!(waits.iter().any(|wait| *wait > Duration::from_millis(475)));
+    }
+
+    #[test]
+    fn a_seed_makes_it_repeatable() {
+        let seeded = |seed| waits(&RetryPolicy::default().jitter_seed(seed));
+        assert_eq!(seeded(1), seeded(1));
+        assert_ne!(seeded(1), seeded(2));
+    }
+
+    #[test]
+    fn attempts_are_counted_with_the_first() {
+        assert_eq!(waits(&RetryPolicy::default()).len(), 4);
+        assert_eq!(waits(&RetryPolicy::none()).len(), 0);
+        assert_eq!(waits(&RetryPolicy::default().max_attempts(0)).len(), 0);
+        assert_eq!(waits(&RetryPolicy::default().max_attempts(2)).len(), 1);
+    }
+
+    #[test]
+    fn only_what_may_be_cured_is_retried() {
+        let mut retries = RetryPolicy::default().begin();
+        retries.count_attempt();
+        let mut retried = |error: &Error| retries.wait_after(error, Duration::ZERO).is_some();
+        for status in [408, 429, 500, 502, 503, 504] {
+            assert!(retried(&failed(status)), "{status}");
+        }
+        for status in [204, 302, 400, 401, 403, 404, 413, 418, 501, 505, 599] {
+            assert!(!retried(&failed(status)), "{status}");
+        }
+        assert!(!retried(&Error::new(ErrorKind::MalformedPage, "")));
+        assert!(!retried(&Error::new(ErrorKind::BodyTooLarge, "")));
+    }
+
+    #[test]
+    fn retry_after_is_a_lower_bound_up_to_its_cap() {
+        let after = |seconds, policy: &RetryPolicy| {
+            let mut retries = policy.begin();
+            retries.count_attempt();
+            let error = failed(429).with_retry_after(Some(Duration::from_secs(seconds)));
+            retries.wait_after(&error, Duration::ZERO)
+        };
+        let policy = RetryPolicy::default().jitter_seed(3);
+        assert_eq!(after(7, &policy), Some(Duration::from_secs(7)));
+        assert_eq!(after(60, &policy), Some(Duration::from_secs(60)));
+        assert_eq!(after(61, &policy), None);
+        assert!(after(0, &policy).is_some_and(|wait| wait > Duration::ZERO));
+        assert_eq!(after(u64::MAX, &policy.max_retry_after(Duration::MAX)), None);
+    }
+
+    #[test]
+    fn no_attempt_begins_after_the_time_for_the_page() {
+        let mut retries = RetryPolicy::default().begin();
+        retries.count_attempt();
+        let asked = failed(503).with_retry_after(Some(Duration::from_secs(20)));
+        assert!(retries.wait_after(&asked, Duration::from_secs(100)).is_some());
+        assert!(retries.wait_after(&asked, Duration::from_millis(100_001)).is_none());
+    }
+
+    #[test]
+    fn a_base_above_the_maximum_is_cut_to_it() {
+        let policy =
+            RetryPolicy::default().base_delay(Duration::MAX).max_delay(Duration::from_secs(1));
+        assert!(waits(&policy).iter().all(|wait| *wait <= Duration::from_secs(1)));
+        let policy = RetryPolicy::default().base_delay(Duration::ZERO);
+        assert_eq!(waits(&policy), [Duration::ZERO; 4]);
+    }
+
+    #[test]
+    fn reads_seconds_and_dates() {
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_777 - 90);
+        let parse = |text| parse_retry_after(text, now);
+        assert_eq!(parse("120"), Some(Duration::from_secs(120)));
+        assert_eq!(parse(" 0 "), Some(Duration::ZERO));
+        assert_eq!(parse("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(90)));
+        assert_eq!(parse("Sat, 05 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(parse("99999999999999999999999"), Some(Duration::from_secs(u64::MAX)));
+        for text in ["", "soon", "-1", "1.5", "٣"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}
