@@ -1,0 +1,259 @@
+//! Which part of a chat is read, and in what pages.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::checkpoint::{Checkpoint, Position};
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::id::{ChatId, is_well_formed};
+use crate::message::Message;
+use crate::page::decoder;
+use crate::stream::{MessageStream, PageStream, Source};
+use crate::timestamp::Timestamp;
+use crate::walk::{Bounds, DEFAULT_LIMIT};
+
+/// A query: which messages of a chat are read, and in what pages. It sends nothing and its setters never
+/// fail; a value that cannot be asked for is the stream's first and only item, an `Err` of kind
+/// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), with no request sent.
+///
+/// # Examples
+///
+/// The messages of one month, newest first:
+///
+/// ```
+/// # use futures::TryStreamExt;
+/// # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+/// # use texter_history::Client;
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let chat_id = "67bf11038b24880cc966f799";
+/// # let messages = Conversation::seeded(7).messages(500);
+/// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+/// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+/// let messages: Vec<_> = client
+///     .messages(chat_id)
+///     .since("2025-01-01T00:00:00Z".parse()?)
+///     .until("2025-01-31T23:59:59.999Z".parse()?)
+///     .page_size(200)
+///     .stream()
+///     .try_collect()
+///     .await?;
+/// assert!(messages.is_sorted_by(|newer, older| newer.timestamp >= older.timestamp));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "a query does nothing until its stream is polled"]
+pub struct Messages {
+    endpoint: Arc<Endpoint>,
+    chat: ChatId,
+    bounds: Bounds,
+    max_page_size: Option<u32>,
+    prefetch: usize,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl Messages {
+    pub(crate) fn new(endpoint: Arc<Endpoint>, chat: String) -> Self {
+        let bounds = Bounds {
+            bot_session: None,
+            since: None,
+            until: None,
+            page_size: DEFAULT_LIMIT,
+            max_page_size: DEFAULT_LIMIT,
+            max_messages: None,
+        };
+        Self {
+            endpoint,
+            chat: chat.into(),
+            bounds,
+            max_page_size: None,
+            prefetch: 0,
+            checkpoint: None,
+        }
+    }
+
+    /// How many messages a request asks for (`limit`). Default 50, as the endpoint's. At least 1.
+    ///
+    /// The server may give fewer. A group of messages that share one timestamp and fill a page is asked
+    /// for with a larger `limit`, because only that can lead past it.
+    pub fn page_size(mut self, messages: u32) -> Self {
+        self.bounds.page_size = messages;
+        self
+    }
+
+    /// Lets the pages grow: the first request asks for [`page_size`](Self::page_size) messages, each
+    /// further one for twice as many as the one before, up to this. Default: the page size, no growth.
+    ///
+    /// If the server gives fewer than asked although the chat goes on, the walk stays with what it gave;
+    /// if it answers 413, with half.
+    pub fn max_page_size(mut self, messages: u32) -> Self {
+        self.max_page_size = Some(messages);
+        self
+    }
+
+    /// Leaves out messages older than this; those of this very time are read. Costs no extra request.
+    pub fn since(mut self, time: Timestamp) -> Self {
+        self.bounds.since = Some(time);
+        self
+    }
+
+    /// Leaves out messages newer than this; those of this very time are read. Not before 1970.
+    pub fn until(mut self, time: Timestamp) -> Self {
+        self.bounds.until = Some(time);
+        self
+    }
+
+    /// Reads only the messages of one bot session (`botSessionId`).
+    pub fn bot_session(mut self, id: impl Into<String>) -> Self {
+        self.bounds.bot_session = Some(id.into().into());
+        self
+    }
+
+    /// Ends the stream after this many messages in all. The last request asks for no more than are left.
+    ///
+    /// A message that cannot be read counts as one. After [`resume_from`](Self::resume_from) the count
+    /// starts anew. With 0 the stream ends at once and asks for nothing.
+    pub fn max_messages(mut self, messages: usize) -> Self {
+        self.bounds.max_messages = Some(u64::try_from(messages).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// Lets a poll start the next page while at most this many pages wait. Default 0: the next page is
+    /// asked for only when a poll finds nothing in hand.
+    ///
+    /// It hides the server's latency behind the caller's own work, and costs the memory of the pages that
+    /// wait. A page is already asked for when the first message of the one before has arrived, because
+    /// pages are ascending and so their first message is the next cursor; if that page turns out not to
+    /// have been ascending, the answer is discarded ([`Stats::discarded`](crate::Stats::discarded)) and
+    /// the right one asked for. An error waits its turn behind the messages before it.
+    pub fn prefetch(mut self, pages: usize) -> Self {
+        self.prefetch = pages;
+        self
+    }
+
+    /// Goes on where another walk of the same chat stopped.
+    ///
+    /// The checkpoint's session and bounds fill what this query leaves unset; one that is set differently
+    /// in both, or a checkpoint of another chat, is an error of kind
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest). Page sizes are free to differ.
+    pub fn resume_from(mut self, checkpoint: Checkpoint) -> Self {
+        self.checkpoint = Some(checkpoint);
+        self
+    }
+
+    /// The messages, newest first.
+    pub fn stream(self) -> MessageStream {
+        self.stream_as()
+    }
+
+    /// The messages as a type of the caller's: their own struct, `serde_json::Value`, or
+    /// `Box<serde_json::value::RawValue>` for the JSON text as it came.
+    ///
+    /// A message that is no `T` is an `Err` of kind
+    /// [`MalformedMessage`](crate::ErrorKind::MalformedMessage) in its place, and the stream goes on.
+    pub fn stream_as<T: DeserializeOwned + Send + 'static>(self) -> MessageStream<T> {
+        MessageStream::new(self.source(decoder::<T>()))
+    }
+
+    /// The messages page by page, each page newest first.
+    pub fn pages(self) -> PageStream {
+        PageStream::new(self.source(decoder::<Message>()))
+    }
+
+    fn source<T>(mut self, decode: crate::page::Decode<T>) -> Source<T> {
+        self.bounds.max_page_size = self.max_page_size.unwrap_or(self.bounds.page_size);
+        let checked = self.take_checkpoint().and_then(|position| self.check().map(|()| position));
+        let (position, refusal) = match checked {
+            Ok(position) => (position, None),
+            Err(error) => (Position::default(), Some(error)),
+        };
+        Source {
+            endpoint: self.endpoint,
+            chat: self.chat,
+            bounds: self.bounds,
+            position,
+            prefetch: self.prefetch,
+            refusal,
+            decode,
+        }
+    }
+
+    fn take_checkpoint(&mut self) -> Result<Position, Error> {
+        let Some(checkpoint) = self.checkpoint.take() else {
+            return Ok(Position::default());
+        };
+        let refused = |what| {
+            Err(Error::invalid_request(format!(
+                "the checkpoint is of another {what}; start without it, or set the same {what}"
+            )))
+        };
+        if checkpoint.chat != self.chat {
+            return refused("chat");
+        }
+        let bounds = &mut self.bounds;
+        // A walk through the whole chat and one through a session hand out different messages.
+        if bounds.bot_session.is_some() && bounds.bot_session != checkpoint.bot_session {
+            return refused("bot session");
+        }
+        bounds.bot_session = checkpoint.bot_session;
+        for (own, its, what) in [
+            (&mut bounds.since, checkpoint.since, "since"),
+            (&mut bounds.until, checkpoint.until, "until"),
+        ] {
+            if its.is_some() && own.is_some() && its != *own {
+                return refused(what);
+            }
+            *own = own.or(its);
+        }
+        let position = checkpoint.position;
+        if bounds.until.is_some() && bounds.until < position.timestamp() {
+            // Everything up to `until` is older than what was handed out: none of it has been.
+            return Ok(Position::default());
+        }
+        Ok(position)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let refused = |why| Err(Error::invalid_request(why));
+        if !is_well_formed(self.chat.as_str()) {
+            return refused("the chat id is not of a-z and 0-9; use the chat's _id");
+        }
+        if self.bounds.bot_session.as_ref().is_some_and(|id| !is_well_formed(id.as_str())) {
+            return refused(
+                "the bot session's id is not of a-z and 0-9; use a message's botSessionId",
+            );
+        }
+        if self.bounds.page_size == 0 {
+            return refused("a page size of 0 can show nothing; use at least 1");
+        }
+        if self.bounds.max_page_size < self.bounds.page_size {
+            return refused(
+                "the largest page size is below the page size; raise it or leave it unset",
+            );
+        }
+        if self.bounds.until.is_some_and(|until| until.as_millis() < 0) {
+            return refused("until lies before 1970, which the endpoint cannot be asked for");
+        }
+        let (since, until) = (self.bounds.since, self.bounds.until);
+        if since.zip(until).is_some_and(|(since, until)| since > until) {
+            return refused("since lies after until; exchange them");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Messages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Messages")
+            .field("chat", &self.chat)
+            .field("bounds", &self.bounds)
+            .field("max_page_size", &self.max_page_size)
+            .field("prefetch", &self.prefetch)
+            .field("checkpoint", &self.checkpoint)
+            .finish_non_exhaustive()
+    }
+}
