@@ -1,0 +1,41 @@
+//! An in-process server with the documented behaviour of the messages endpoint, and a generator of
+//! realistic conversations: for tests, examples and benches. Behind the feature `testing`.
+//!
+//! The server takes every liberty that the reference leaves (page "Get Messages of a Chat"): both readings
+//! of the cursor, any order among equal timestamps, any cap on `limit`; and it fails as a network does.
+//!
+//! # Examples
+//!
+//! ```
+//! use futures::StreamExt;
+//! use texter_history::Client;
+//! use texter_history::testing::{Conversation, FakeChat, FakeTexter, Fault};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let chat = FakeChat::new("67bf11038b24880cc966f799").messages(Conversation::seeded(7).messages(80));
+//! let server = FakeTexter::builder().chat(chat).start().await?;
+//! server.push_fault(Fault::status(404));
+//!
+//! let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+//! let mut stream = client.messages("67bf11038b24880cc966f799").stream();
+//! assert!(stream.next().await.unwrap().is_err());
+//! assert_eq!(server.requests()[0].limit, Some(50));
+//! # Ok(())
+//! # }
+//! ```
+
+mod answer;
+mod chat;
+mod connection;
+mod conversation;
+mod fault;
+mod request;
+mod server;
+
+pub use answer::{CursorReading, MinTime, PageOrder, SessionFilter, TieOrder};
+pub use chat::{FakeChat, FakeMessage};
+pub use conversation::Conversation;
+pub use fault::Fault;
+pub use request::RecordedRequest;
+pub use server::{FakeTexter, FakeTexterBuilder};

@@ -1,0 +1,192 @@
+//! A chat of the fake server: its messages, serialised once and sliced after.
+
+use bytes::{Bytes, BytesMut};
+use serde_json::Value;
+
+use crate::timestamp::Timestamp;
+
+/// A message that the fake server holds: its JSON text, and where the server believes it to stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FakeMessage {
+    pub(super) timestamp: i64,
+    pub(super) id: String,
+    pub(super) bot_session: Option<String>,
+    pub(super) json: String,
+}
+
+impl FakeMessage {
+    /// A message that stands at `timestamp` with `id`, whatever its JSON text says: for messages that a
+    /// client cannot read.
+    #[must_use]
+    pub fn placed(timestamp: Timestamp, id: impl Into<String>, json: impl Into<String>) -> Self {
+        Self {
+            timestamp: timestamp.as_millis(),
+            id: id.into(),
+            bot_session: None,
+            json: json.into(),
+        }
+    }
+
+    /// A short text message.
+    #[must_use]
+    pub fn text(timestamp: Timestamp, id: impl Into<String>, text: &str) -> Self {
+        let id = id.into();
+        let json = serde_json::json!({
+            "_id": id, "timestamp": timestamp.as_millis(), "type": "text", "text": text,
+            "direction": "incoming",
+        });
+        Self::placed(timestamp, id, json.to_string())
+    }
+
+    /// Makes it one of a bot session, for the server's filter.
+    #[must_use]
+    pub fn bot_session(mut self, id: impl Into<String>) -> Self {
+        self.bot_session = Some(id.into());
+        self
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        Timestamp::from_millis(self.timestamp)
+    }
+
+    /// Its `_id`.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its JSON text.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// Its JSON as a value; `Null` when the text is no JSON.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        serde_json::from_str(&self.json).unwrap_or(Value::Null)
+    }
+}
+
+/// A message stands where its `_id` and `timestamp` say; what lacks them stands at 0, without an id.
+impl From<Value> for FakeMessage {
+    fn from(value: Value) -> Self {
+        let text = |name: &str| value[name].as_str().map(str::to_owned);
+        Self {
+            timestamp: value["timestamp"].as_i64().unwrap_or(0),
+            id: text("_id").unwrap_or_default(),
+            bot_session: text("botSessionId"),
+            json: value.to_string(),
+        }
+    }
+}
+
+/// A chat of the fake server.
+#[derive(Clone, Debug)]
+#[must_use = "a chat does nothing until a server has it"]
+pub struct FakeChat {
+    pub(super) id: String,
+    messages: Vec<FakeMessage>,
+}
+
+impl FakeChat {
+    /// An empty chat.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into(), messages: Vec::new() }
+    }
+
+    /// Adds messages, in any order. Those of one timestamp keep the order given, as far as the server's
+    /// [`TieOrder`](super::TieOrder) lets them.
+    pub fn messages<M: Into<FakeMessage>>(mut self, messages: impl IntoIterator<Item = M>) -> Self {
+        self.messages.extend(messages.into_iter().map(Into::into));
+        self
+    }
+
+    pub(super) fn stored(self) -> (String, StoredChat) {
+        (self.id, StoredChat::new(self.messages))
+    }
+}
+
+/// One message of a stored chat.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) timestamp: i64,
+    pub(super) id: Box<str>,
+    pub(super) bot_session: Option<Box<str>>,
+    start: usize,
+    end: usize,
+}
+
+/// The messages in ascending order, and their texts in one piece with commas between: a page is a slice.
+#[derive(Clone, Debug)]
+pub(super) struct StoredChat {
+    pub(super) entries: Vec<Entry>,
+    text: Bytes,
+}
+
+impl StoredChat {
+    fn new(mut messages: Vec<FakeMessage>) -> Self {
+        messages.sort_by_key(|message| message.timestamp);
+        let mut text = BytesMut::with_capacity(messages.iter().map(|m| m.json.len() + 1).sum());
+        let mut entries = Vec::with_capacity(messages.len());
+        for message in messages {
+            if !text.is_empty() {
+                text.extend_from_slice(b",");
+            }
+            let start = text.len();
+            text.extend_from_slice(message.json.as_bytes());
+            entries.push(Entry {
+                timestamp: message.timestamp,
+                id: message.id.into(),
+                bot_session: message.bot_session.map(Into::into),
+                start,
+                end: text.len(),
+            });
+        }
+        Self { entries, text: text.freeze() }
+    }
+
+    /// The texts of some messages that follow one another, commas between.
+    pub(super) fn slice(&self, entries: std::ops::Range<usize>) -> Bytes {
+        match (
+            self.entries.get(entries.start),
+            entries.end.checked_sub(1).and_then(|l| self.entries.get(l)),
+        ) {
+            (Some(first), Some(last)) if !entries.is_empty() => {
+                self.text.slice(first.start..last.end)
+            }
+            _ => Bytes::new(),
+        }
+    }
+
+    fn messages(&self) -> Vec<FakeMessage> {
+        let texts = self
+            .entries
+            .iter()
+            .map(|e| String::from_utf8_lossy(&self.text[e.start..e.end]).into_owned());
+        self.entries
+            .iter()
+            .zip(texts)
+            .map(|(entry, json)| FakeMessage {
+                timestamp: entry.timestamp,
+                id: entry.id.to_string(),
+                bot_session: entry.bot_session.as_deref().map(str::to_owned),
+                json,
+            })
+            .collect()
+    }
+
+    pub(super) fn add(&mut self, message: FakeMessage) {
+        let mut messages = self.messages();
+        messages.push(message);
+        *self = Self::new(messages);
+    }
+
+    pub(super) fn remove(&mut self, id: &str) {
+        let mut messages = self.messages();
+        messages.retain(|message| message.id != id);
+        *self = Self::new(messages);
+    }
+}

@@ -1,0 +1,77 @@
+//! What can go wrong on the way.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// A failure that the fake server plays for one request.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Another answer than the endpoint's.
+    Answer {
+        /// The status.
+        status: u16,
+        /// Headers besides the length.
+        headers: Vec<(String, String)>,
+        /// The body.
+        body: Bytes,
+    },
+    /// The connection closes without an answer.
+    Close,
+    /// The right answer, but the connection closes after this many bytes of its body.
+    CutBody {
+        /// How many bytes of the body are sent.
+        after: usize,
+    },
+    /// The right answer, but after this many bytes of its body nothing more comes; with 0 not even its
+    /// head.
+    Hang {
+        /// How many bytes of the body are sent.
+        after: usize,
+    },
+    /// The right answer, in pieces of so many bytes with a pause between.
+    Drip {
+        /// The size of a piece, in bytes.
+        bytes: usize,
+        /// The pause between two pieces.
+        every: Duration,
+    },
+    /// These bytes on the bare connection in place of an answer, then it closes.
+    RawBytes(Bytes),
+}
+
+impl Fault {
+    /// A status, with a short JSON body.
+    #[must_use]
+    pub fn status(status: u16) -> Self {
+        let headers = vec![("content-type".into(), "application/json".into())];
+        Self::Answer {
+            status,
+            headers,
+            body: Bytes::from_static(br#"{"error":"a scripted fault"}"#),
+        }
+    }
+
+    /// A status with `Retry-After`, in seconds or as an HTTP date.
+    #[must_use]
+    pub fn retry_after(status: u16, retry_after: impl Into<String>) -> Self {
+        let headers = vec![("retry-after".into(), retry_after.into())];
+        Self::Answer { status, headers, body: Bytes::new() }
+    }
+
+    /// A body with status 200 that is not the endpoint's.
+    #[must_use]
+    pub fn body(body: impl Into<Bytes>) -> Self {
+        let headers = vec![("content-type".into(), "application/json".into())];
+        Self::Answer { status: 200, headers, body: body.into() }
+    }
+
+    /// A proxy's HTML page with status 200.
+    #[must_use]
+    pub fn garbage() -> Self {
+        let headers = vec![("content-type".into(), "text/html".into())];
+        let body = Bytes::from_static(b"<!doctype html><html><body>Bad gateway</body></html>");
+        Self::Answer { status: 200, headers, body }
+    }
+}

@@ -1,0 +1,529 @@
+//! The fake server: an HTTP server on a port of this machine.
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http_body_util::StreamBody;
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+use super::answer::{CursorReading, MinTime, PageOrder, Rules, SessionFilter, TieOrder};
+use super::chat::{FakeChat, FakeMessage, StoredChat};
+use super::connection::{Connection, Instead};
+use super::fault::Fault;
+use super::request::{BASE_PATH, RecordedRequest};
+
+type Body = StreamBody<stream::BoxStream<'static, Result<Frame<Bytes>, io::Error>>>;
+type Faults = Box<dyn FnMut(&RecordedRequest, u64) -> Option<Fault> + Send>;
+
+/// Describes a [`FakeTexter`]: by default one that serves its chats as the reference says, at once.
+#[must_use = "a builder does nothing until it is started"]
+pub struct FakeTexterBuilder {
+    chats: HashMap<String, StoredChat>,
+    token: String,
+    forbidden: bool,
+    rules: Rules,
+    reject_limit_above: Option<u64>,
+    latency: Duration,
+    bandwidth: Option<u64>,
+    gzip: bool,
+    rate_limit: Option<(u32, u64)>,
+    record_requests: bool,
+    faults: Option<Faults>,
+    port: u16,
+}
+
+impl FakeTexterBuilder {
+    /// Adds a chat; one of the same id is replaced.
+    pub fn chat(mut self, chat: FakeChat) -> Self {
+        let (id, chat) = chat.stored();
+        self.chats.insert(id, chat);
+        self
+    }
+
+    /// The only token that is taken; any other gets 401. Default `fake-token`.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = token.into();
+        self
+    }
+
+    /// Answers 403, as to a token without the scope **View all chats**.
+    pub fn without_scope(mut self) -> Self {
+        self.forbidden = true;
+        self
+    }
+
+    /// How the cursor is read.
+    pub fn cursor_reading(mut self, reading: CursorReading) -> Self {
+        self.rules.cursor_reading = reading;
+        self
+    }
+
+    /// The order among equal timestamps; a strict keyset has its own.
+    pub fn tie_order(mut self, order: TieOrder) -> Self {
+        self.rules.tie_order = order;
+        self
+    }
+
+    /// The order of a page.
+    pub fn page_order(mut self, order: PageOrder) -> Self {
+        self.rules.page_order = order;
+        self
+    }
+
+    /// How a session filter and a cursor combine.
+    pub fn session_filter(mut self, filter: SessionFilter) -> Self {
+        self.rules.session_filter = filter;
+        self
+    }
+
+    /// What is said of the chat's first message.
+    pub fn min_time(mut self, min_time: MinTime) -> Self {
+        self.rules.min_time = min_time;
+        self
+    }
+
+    /// The most messages on a page, whatever `limit` asks. Default: no cap.
+    pub fn limit_cap(mut self, messages: u64) -> Self {
+        self.rules.limit_cap = Some(messages);
+        self
+    }
+
+    /// Answers 413 to a `limit` above this.
+    pub fn reject_limit_above(mut self, messages: u64) -> Self {
+        self.reject_limit_above = Some(messages);
+        self
+    }
+
+    /// How long it takes until an answer begins.
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// How many bytes of a body are sent in a second. Default: as fast as it goes.
+    pub fn bandwidth(mut self, bytes_per_second: u64) -> Self {
+        self.bandwidth = Some(bytes_per_second.max(1));
+        self
+    }
+
+    /// Compresses bodies for clients that take it.
+    pub fn gzip(mut self, gzip: bool) -> Self {
+        self.gzip = gzip;
+        self
+    }
+
+    /// Answers 429 with this `Retry-After`, in seconds, to more than so many requests within a second.
+    pub fn rate_limit(mut self, requests_per_second: u32, retry_after: u64) -> Self {
+        self.rate_limit = Some((requests_per_second, retry_after));
+        self
+    }
+
+    /// Whether requests are kept for [`FakeTexter::requests`]. Default `true`.
+    pub fn record_requests(mut self, record: bool) -> Self {
+        self.record_requests = record;
+        self
+    }
+
+    /// Decides for every request, with its number from 0, whether it fails. Faults that were
+    /// [pushed](FakeTexter::push_fault) come first.
+    pub fn faults(
+        mut self,
+        faults: impl FnMut(&RecordedRequest, u64) -> Option<Fault> + Send + 'static,
+    ) -> Self {
+        self.faults = Some(Box::new(faults));
+        self
+    }
+
+    /// The port on this machine. Default: any that is free.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Starts to serve, on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the port cannot be had.
+    pub async fn start(self) -> io::Result<FakeTexter> {
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await?;
+        let address = listener.local_addr()?;
+        let (open, _) = watch::channel(0);
+        let shared = Arc::new(Shared {
+            token: self.token,
+            forbidden: self.forbidden,
+            rules: self.rules,
+            reject_limit_above: self.reject_limit_above,
+            latency: self.latency,
+            bandwidth: self.bandwidth,
+            gzip: self.gzip,
+            rate_limit: self.rate_limit,
+            record_requests: self.record_requests,
+            open,
+            state: Mutex::new(State {
+                chats: self.chats,
+                scripted: VecDeque::new(),
+                faults: self.faults,
+                requests: Vec::new(),
+                request_count: 0,
+                second: (Instant::now(), 0),
+            }),
+        });
+        let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
+        Ok(FakeTexter { address, shared, serving: serving.abort_handle() })
+    }
+}
+
+impl fmt::Debug for FakeTexterBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeTexterBuilder").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+/// A running server with the messages endpoint's documented behaviour. Dropping it stops it.
+pub struct FakeTexter {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    serving: AbortHandle,
+}
+
+struct Shared {
+    token: String,
+    forbidden: bool,
+    rules: Rules,
+    reject_limit_above: Option<u64>,
+    latency: Duration,
+    bandwidth: Option<u64>,
+    gzip: bool,
+    rate_limit: Option<(u32, u64)>,
+    record_requests: bool,
+    open: watch::Sender<usize>,
+    state: Mutex<State>,
+}
+
+struct State {
+    chats: HashMap<String, StoredChat>,
+    scripted: VecDeque<Fault>,
+    faults: Option<Faults>,
+    requests: Vec<RecordedRequest>,
+    request_count: u64,
+    /// The second that the rate limit counts in, and its requests.
+    second: (Instant, u32),
+}
+
+impl FakeTexter {
+    /// Describes a server.
+    pub fn builder() -> FakeTexterBuilder {
+        FakeTexterBuilder {
+            chats: HashMap::new(),
+            token: "fake-token".into(),
+            forbidden: false,
+            rules: Rules::default(),
+            reject_limit_above: None,
+            latency: Duration::ZERO,
+            bandwidth: None,
+            gzip: false,
+            rate_limit: None,
+            record_requests: true,
+            faults: None,
+            port: 0,
+        }
+    }
+
+    /// What a client takes as its base URL.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}{BASE_PATH}", self.address)
+    }
+
+    /// The token that is taken.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.shared.token
+    }
+
+    /// The requests received so far, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.state().requests.clone()
+    }
+
+    /// How many requests were received.
+    #[must_use]
+    pub fn request_count(&self) -> u64 {
+        self.shared.state().request_count
+    }
+
+    /// Lets the next request that no earlier fault is for fail.
+    pub fn push_fault(&self, fault: Fault) {
+        self.shared.state().scripted.push_back(fault);
+    }
+
+    /// Adds a message to a chat, as when one arrives. A chat that is not there is made.
+    pub fn add_message(&self, chat_id: &str, message: impl Into<FakeMessage>) {
+        let mut state = self.shared.state();
+        match state.chats.get_mut(chat_id) {
+            Some(chat) => chat.add(message.into()),
+            None => {
+                let (id, chat) = FakeChat::new(chat_id).messages([message.into()]).stored();
+                state.chats.insert(id, chat);
+            }
+        }
+    }
+
+    /// Takes a message out of a chat, as when one is deleted.
+    pub fn remove_message(&self, chat_id: &str, message_id: &str) {
+        if let Some(chat) = self.shared.state().chats.get_mut(chat_id) {
+            chat.remove(message_id);
+        }
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        *self.shared.open.borrow()
+    }
+
+    /// Waits until no connection is open.
+    pub async fn all_connections_closed(&self) {
+        let mut open = self.shared.open.subscribe();
+        // The sender lives as long as `self`, so this cannot fail.
+        let _ = open.wait_for(|open| *open == 0).await;
+    }
+}
+
+impl fmt::Debug for FakeTexter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeTexter").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Drop for FakeTexter {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// Counts a connection as open while it lives.
+struct Open(Arc<Shared>);
+
+impl Open {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.open.send_modify(|open| *open += 1);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.send_modify(|open| *open -= 1);
+    }
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    // Aborting this task drops the set, which aborts every connection.
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((stream, _)) = accepted else { continue };
+                let _ = stream.set_nodelay(true);
+                let shared = Arc::clone(&shared);
+                connections.spawn(async move {
+                    let _open = Open::new(&shared);
+                    let instead = Instead::default();
+                    let connection = TokioIo::new(Connection::new(stream, instead.clone()));
+                    let service = service_fn(|request| shared.answer(request, instead.clone()));
+                    // A client that goes away is none of the server's business.
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(connection, service)
+                        .await;
+                });
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        instead: Instead,
+    ) -> io::Result<Response<Body>> {
+        let (parts, _) = request.into_parts();
+        let request = RecordedRequest::new(&parts);
+        let fault = self.record(&request);
+        sleep(self.latency).await;
+        let (after, pace) = match fault {
+            None => (None, self.pace()),
+            Some((_, Fault::Answer { status, headers, body })) => {
+                return response(status, &headers, pieces(vec![body], None));
+            }
+            Some((_, Fault::Close)) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            Some((_, Fault::RawBytes(bytes))) => {
+                instead.say(bytes);
+                return response(200, &[], pieces(Vec::new(), None));
+            }
+            Some((_, Fault::Hang { after: 0 })) => {
+                std::future::pending::<Infallible>().await;
+                (None, None)
+            }
+            Some((_, Fault::Hang { after })) => (Some((after, false)), self.pace()),
+            Some((_, Fault::CutBody { after })) => (Some((after, true)), self.pace()),
+            Some((_, Fault::Drip { bytes, every })) => (None, Some((bytes.max(1), every))),
+        };
+        let (status, mut headers, mut body) = self.right_answer(&request);
+        let takes_gzip =
+            request.header("accept-encoding").is_some_and(|value| value.contains("gzip"));
+        if self.gzip && takes_gzip {
+            body = vec![compressed(&body)?];
+            headers.push(("content-encoding".into(), "gzip".into()));
+        }
+        let length: usize = body.iter().map(Bytes::len).sum();
+        headers.push(("content-length".into(), length.to_string()));
+        match after {
+            None => response(status, &headers, pieces(body, pace)),
+            Some((after, cut)) => response(status, &headers, broken_off(body, after, cut)),
+        }
+    }
+
+    /// Counts the request, and says whether and how it fails.
+    fn record(&self, request: &RecordedRequest) -> Option<(u64, Fault)> {
+        let mut state = self.state();
+        let number = state.request_count;
+        state.request_count += 1;
+        if self.record_requests {
+            state.requests.push(request.clone());
+        }
+        let scripted = state.scripted.pop_front();
+        let fault =
+            scripted.or_else(|| state.faults.as_mut().and_then(|faults| faults(request, number)));
+        fault.map(|fault| (number, fault))
+    }
+
+    /// The size of a piece, and the pause between two, that keep to the bandwidth.
+    fn pace(&self) -> Option<(usize, Duration)> {
+        const PIECE: usize = 16 * 1024;
+        let bandwidth = self.bandwidth?;
+        Some((PIECE, Duration::from_secs_f64(PIECE as f64 / bandwidth as f64)))
+    }
+
+    /// The answer of a server that works: status, headers, and the body in pieces.
+    fn right_answer(&self, request: &RecordedRequest) -> (u16, Vec<(String, String)>, Vec<Bytes>) {
+        let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        let refused = |status: u16, headers, why: &str| {
+            let body = serde_json::json!({ "error": why }).to_string();
+            (status, headers, vec![Bytes::from(body)])
+        };
+        let authorization = format!("Bearer {}", self.token);
+        let mut state = self.state();
+        let number = state.request_count;
+        if let Some((allowed, retry_after)) = self.rate_limit {
+            if state.second.0.elapsed() >= Duration::from_secs(1) {
+                state.second = (Instant::now(), 0);
+            }
+            state.second.1 += 1;
+            if state.second.1 > allowed {
+                headers.push(("retry-after".into(), retry_after.to_string()));
+                return refused(429, headers, "too many requests");
+            }
+        }
+        if request.header("authorization") != Some(&authorization) {
+            return refused(401, headers, "the token is missing or unknown");
+        }
+        if self.forbidden {
+            return refused(403, headers, "the token lacks the scope View all chats");
+        }
+        let Some(chat_id) = &request.chat_id else {
+            return refused(404, headers, "there is nothing at this path");
+        };
+        if request.method != "GET" {
+            return refused(405, headers, "only GET");
+        }
+        if let Some(fault) = request.fault() {
+            return refused(400, headers, fault);
+        }
+        if request.limit > self.reject_limit_above.or(Some(u64::MAX)) {
+            return refused(413, headers, "the limit is too large");
+        }
+        match state.chats.get(chat_id) {
+            Some(chat) => (200, headers, self.rules.body(chat, request, number)),
+            None => refused(404, headers, "there is no such chat"),
+        }
+    }
+}
+
+fn response(status: u16, headers: &[(String, String)], body: Body) -> io::Result<Response<Body>> {
+    let mut builder = Response::builder().status(status);
+    for (name, value) in headers {
+        builder = builder.header(name, value);
+    }
+    builder.body(body).map_err(io::Error::other)
+}
+
+/// A body that arrives whole, at once or at a pace of so many bytes and a pause.
+fn pieces(pieces: Vec<Bytes>, pace: Option<(usize, Duration)>) -> Body {
+    let Some((size, pause)) = pace else {
+        let frames = pieces.into_iter().map(|piece| Ok(Frame::data(piece)));
+        return StreamBody::new(stream::iter(frames).boxed());
+    };
+    let rest: VecDeque<Bytes> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+    let paced = stream::unfold(rest, move |mut rest| async move {
+        let mut piece = rest.pop_front()?;
+        if piece.len() > size {
+            rest.push_front(piece.split_off(size));
+        }
+        sleep(pause).await;
+        Some((Ok(Frame::data(piece)), rest))
+    });
+    StreamBody::new(paced.boxed())
+}
+
+/// A body of which only so many bytes are sent; then the connection closes, or nothing more comes.
+fn broken_off(pieces: Vec<Bytes>, after: usize, close: bool) -> Body {
+    let mut left = after;
+    let mut sent = Vec::new();
+    for mut piece in pieces {
+        piece.truncate(left);
+        left -= piece.len();
+        sent.push(Ok(Frame::data(piece)));
+    }
+    let end = stream::once(async move {
+        // What was sent leaves before the connection closes.
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        if !close {
+            std::future::pending::<Infallible>().await;
+        }
+        Err(io::ErrorKind::ConnectionAborted.into())
+    });
+    StreamBody::new(stream::iter(sent).chain(end).boxed())
+}
+
+fn compressed(pieces: &[Bytes]) -> io::Result<Bytes> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    for piece in pieces {
+        encoder.write_all(piece)?;
+    }
+    Ok(encoder.finish()?.into())
+}
