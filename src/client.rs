@@ -24,9 +24,9 @@ use crate::transport::{HttpTransport, Transport};
 /// ```
 /// use texter_history::Client;
 ///
-/// let client = Client::builder().project("acme").token("the token").build()?;
+/// let client = Client::builder().project("acme").token("the-token").build()?;
 /// let messages = client.messages("67bf11038b24880cc966f799").page_size(100);
-/// assert!(!format!("{client:?}").contains("the token"));
+/// assert!(!format!("{client:?}").contains("the-token"));
 /// # Ok::<(), texter_history::Error>(())
 /// ```
 #[derive(Clone)]

@@ -1,6 +1,9 @@
 //! The seam to HTTP. Everything above it knows one request that is sent and one answer that arrives, so
 //! that it can be tried with a scripted transport.
 
+#[cfg(test)]
+pub(crate) mod scripted;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;

@@ -8,7 +8,7 @@
 
 mod answer;
 #[cfg(test)]
-mod model;
+pub(crate) mod model;
 #[cfg(test)]
 mod property;
 #[cfg(test)]

@@ -1,0 +1,249 @@
+//! What a failure costs: one `Err`, and nothing lost or repeated.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_core::FusedStream;
+use futures_util::StreamExt;
+
+use super::{all, drain, index_of};
+use crate::error::ErrorKind;
+use crate::retry::RetryPolicy;
+use crate::transport::scripted::{Reply, Scripted, answer};
+use crate::walk::End;
+use crate::walk::model::{CHAT, Model};
+
+#[tokio::test]
+async fn a_failed_page_is_one_error_behind_the_messages_in_hand() {
+    for prefetch in [0, 1, 3] {
+        let model = Model::documented(30);
+        let (client, transport) = Scripted::new(move |ask, number| match number {
+            0 => answer(&model, ask, number),
+            _ => Reply::Status(403, None),
+        });
+        let mut stream = client.messages(CHAT).page_size(10).prefetch(prefetch).stream();
+        for index in (20..30).rev() {
+            assert_eq!(index_of(&stream.next().await.unwrap().unwrap()), index);
+            assert!(!stream.is_terminated());
+        }
+        let error = stream.next().await.unwrap().unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Forbidden, 1));
+        assert!(error.to_string().contains("View all chats"), "{error}");
+        assert!(error.to_string().contains(CHAT), "{error}");
+        assert!(stream.is_terminated());
+        assert_eq!(stream.end(), Some(End::Failed));
+        assert!(stream.progress().unwrap() < 1.0);
+        for _ in 0..5 {
+            assert!(stream.next().await.is_none());
+        }
+        assert_eq!(transport.count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn ignoring_errors_does_not_spin() {
+    let (client, transport) = Scripted::new(|_, _| Reply::Status(403, None));
+    let stream = client.messages(CHAT).stream();
+    let count = stream.filter_map(|item| std::future::ready(item.ok())).count().await;
+    assert_eq!((count, transport.count()), (0, 1));
+}
+
+/// Every page fails once, in turn in every way that there is.
+#[tokio::test]
+async fn resume_goes_on_after_a_failure_of_every_page_and_at_every_byte() {
+    let mut model = Model::documented(40);
+    for tied in 10..25 {
+        model.messages[tied].time = 1_100;
+    }
+    let expected = all(&model).len();
+    for cut in (0..400).step_by(3) {
+        let model = model.clone();
+        let fails = AtomicBool::new(false);
+        let (client, _) = Scripted::new(move |ask, number| {
+            let page = model.answer(ask, number as u64).unwrap();
+            let body = model.body(&page);
+            if fails.fetch_xor(true, Ordering::SeqCst) {
+                return Reply::body(body);
+            }
+            match cut % 4 {
+                0 => Reply::Broken,
+                1 => Reply::Status(503, None),
+                _ => Reply::Cut(body.as_bytes()[..cut.min(body.len())].to_vec().into()),
+            }
+        });
+        let mut stream = client.messages(CHAT).page_size(9).stream();
+        let (mut messages, mut failures) = (Vec::new(), 0);
+        loop {
+            let (some, errors) = drain(&mut stream).await;
+            messages.extend(some);
+            match stream.end() {
+                Some(End::Failed) => {
+                    failures += 1;
+                    assert_eq!(errors.len(), 1);
+                    stream.resume();
+                    assert!(!stream.is_terminated());
+                }
+                end => {
+                    assert_eq!(end, Some(End::ReachedStart));
+                    break;
+                }
+            }
+        }
+        assert_eq!(messages.len(), expected);
+        messages.sort_unstable();
+        messages.dedup();
+        assert_eq!(messages.len(), expected, "cut at {cut}");
+        assert!(failures > 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_retried_and_its_counters_start_afresh() {
+    let model = Model::documented(30);
+    let expected = all(&model);
+    let policy = RetryPolicy::default().max_attempts(3).jitter_seed(1);
+    let (client, transport) = Scripted::with_retry(policy, move |ask, number| match number % 3 {
+        0 => Reply::Status(503, None),
+        1 => Reply::Broken,
+        _ => answer(&model, ask, number),
+    });
+    let mut stream = client.messages(CHAT).page_size(20).stream();
+    let (messages, errors) = drain(&mut stream).await;
+    assert_eq!((messages, errors.len()), (expected, 0));
+    assert_eq!(transport.limits(), [20; 6]);
+    let stats = stream.stats();
+    assert_eq!((stats.requests, stats.retries), (6, 4));
+    let times = transport.times();
+    let wait = |index: usize| times[index + 1] - times[index];
+    let (base, twice) = (Duration::from_millis(501), Duration::from_millis(1_001));
+    assert!(wait(0) < base && wait(1) < twice && wait(3) < base && wait(4) < twice, "{times:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_for_good_says_how_often_it_was_tried() {
+    let (client, transport) =
+        Scripted::with_retry(RetryPolicy::default(), |_, _| Reply::Status(502, None));
+    let (_, errors) = drain(&mut client.messages(CHAT).stream()).await;
+    assert_eq!((transport.count(), errors.len()), (5, 1));
+    assert_eq!((errors[0].attempts(), errors[0].status()), (5, Some(502)));
+    assert!(errors[0].is_retryable());
+    assert!(errors[0].to_string().contains("5 attempts"), "{}", errors[0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_obeyed_up_to_its_cap() {
+    let model = Model::documented(1);
+    let (client, transport) =
+        Scripted::with_retry(RetryPolicy::default(), move |ask, number| match number {
+            0 => Reply::Status(429, Some(Duration::from_secs(37))),
+            1 => Reply::Status(429, Some(Duration::from_secs(61))),
+            _ => answer(&model, ask, number),
+        });
+    let mut stream = client.messages(CHAT).stream();
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::RateLimited, 2));
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(61)));
+    let times = transport.times();
+    let waited = times[1] - times[0];
+    assert!(waited >= Duration::from_secs(37) && waited < Duration::from_secs(38), "{waited:?}");
+    stream.resume();
+    assert_eq!(drain(&mut stream).await.0, [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_may_be_cured_is_retried() {
+    for (status, retried) in [
+        (201, false),
+        (204, false),
+        (206, false),
+        (302, false),
+        (400, false),
+        (401, false),
+        (404, false),
+        (408, true),
+        (418, false),
+        (429, true),
+        (500, true),
+        (501, false),
+        (502, true),
+        (503, true),
+        (504, true),
+        (599, false),
+    ] {
+        let (client, transport) =
+            Scripted::with_retry(RetryPolicy::default(), move |_, _| Reply::Status(status, None));
+        let (_, errors) = drain(&mut client.messages(CHAT).stream()).await;
+        assert_eq!(transport.count(), if retried { 5 } else { 1 }, "{status}");
+        assert_eq!((errors[0].status(), errors[0].is_retryable()), (Some(status), retried));
+    }
+    for body in ["<html>busy</html>", "", "{}", r#"{"messages":7}"#, r#"{"messages":[{"_id""#] {
+        let (client, transport) =
+            Scripted::with_retry(RetryPolicy::default(), move |_, _| Reply::body(body));
+        let (_, errors) = drain(&mut client.messages(CHAT).stream()).await;
+        assert_eq!((errors[0].kind(), transport.count()), (ErrorKind::MalformedPage, 1), "{body}");
+        assert!(!errors[0].is_retryable());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_and_dripping_are_ended_by_the_timeout() {
+    let second = Duration::from_secs(1);
+    for drips in [false, true] {
+        let reply = move || match drips {
+            true => Reply::in_pieces(&" ".repeat(1_000), 1, second),
+            false => Reply::Silence,
+        };
+        let policy = RetryPolicy::default().max_attempts(2).max_elapsed(1_000 * second);
+        let (client, transport) = Scripted::with_retry(policy, move |_, _| reply());
+        let (_, errors) = drain(&mut client.messages(CHAT).stream()).await;
+        assert_eq!((errors[0].kind(), transport.count()), (ErrorKind::Timeout, 2));
+        let times = transport.times();
+        // A minute for the attempt, and the back-off.
+        let between = times[1] - times[0];
+        assert!(between >= 60 * second && between < 61 * second, "{between:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_body_cap_is_counted_as_it_arrives() {
+    let megabyte = || " ".repeat(1024 * 1024);
+    let endless = move |_: &crate::walk::Ask, _: usize| Reply::Pieces {
+        status: 200,
+        pieces: vec![megabyte().into(); 100],
+        pause: Duration::ZERO,
+    };
+    let (client, transport) = Scripted::with_retry(RetryPolicy::default(), endless);
+    let mut stream = client.messages(CHAT).stream();
+    let (_, errors) = drain(&mut stream).await;
+    assert_eq!((errors[0].kind(), transport.count()), (ErrorKind::BodyTooLarge, 1));
+    assert_eq!(stream.stats().bytes, 65 * 1024 * 1024);
+}
+
+#[tokio::test]
+async fn one_bad_message_costs_itself_alone() {
+    let mut model = Model::documented(40);
+    for index in [3, 17, 18, 39] {
+        model.messages[index].readable = false;
+    }
+    for page_size in [1, 2, 5, 50] {
+        let (client, _) = Scripted::model(model.clone());
+        let mut stream = client.messages(CHAT).page_size(page_size).stream();
+        let mut order = Vec::new();
+        while let Some(item) = stream.next().await {
+            order.push(match item {
+                Ok(message) => index_of(&message),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::MalformedMessage);
+                    let raw: serde_json::Value =
+                        serde_json::from_str(error.raw_message().unwrap()).unwrap();
+                    let text = raw["text"].as_str().unwrap();
+                    assert!(!format!("{error} {error:?}").contains(&format!("\"{text}\"")));
+                    text.parse().unwrap()
+                }
+            });
+        }
+        assert_eq!(order, all(&model), "{page_size} a page");
+        assert_eq!(stream.end(), Some(End::ReachedStart));
+        assert_eq!(stream.stats().messages, 36);
+    }
+}

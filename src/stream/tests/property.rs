@@ -1,0 +1,182 @@
+//! The whole stream against the model, through many histories: interrupted and resumed anywhere, with and
+//! without prefetch, in bodies that arrive in pieces.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures_util::StreamExt;
+
+use super::index_of;
+use crate::checkpoint::Checkpoint;
+use crate::client::Client;
+use crate::error::ErrorKind;
+use crate::query::Messages;
+use crate::transport::scripted::{Reply, Scripted};
+use crate::walk::model::{CHAT, Filter, Model, Order, Reading, SESSION};
+use crate::walk::{Bounds, End};
+
+/// How many histories are gone through for each property.
+const HISTORIES: u64 = 1_000;
+
+/// The model's server, whose bodies arrive in pieces of any size.
+fn serve(model: &Model) -> Client {
+    let model = model.clone();
+    let (client, _) = Scripted::new(move |ask, number| match model.answer(ask, number as u64) {
+        Some(page) => {
+            let size = Rng::with_seed(model.seed ^ number as u64).usize(30..3_000);
+            Reply::in_pieces(&model.body(&page), size, Duration::from_millis(1))
+        }
+        None => Reply::Status(413, None),
+    });
+    client
+}
+
+fn query(client: &Client, bounds: &Bounds) -> Messages {
+    let mut query =
+        client.messages(CHAT).page_size(bounds.page_size).max_page_size(bounds.max_page_size);
+    if bounds.bot_session.is_some() {
+        query = query.bot_session(SESSION);
+    }
+    if let Some(since) = bounds.since {
+        query = query.since(since);
+    }
+    if let Some(until) = bounds.until {
+        query = query.until(until);
+    }
+    query
+}
+
+/// What came out, in order, and how the walk ended: `None` for one that stalled.
+#[derive(Debug, PartialEq, Eq)]
+struct Walked {
+    messages: Vec<usize>,
+    end: Option<End>,
+}
+
+/// Walks on for at most `steps` items.
+async fn walk(query: Messages, steps: usize, walked: &mut Walked) -> Option<Checkpoint> {
+    let mut stream = query.stream();
+    for _ in 0..steps {
+        match stream.next().await {
+            Some(Ok(message)) => walked.messages.push(index_of(&message)),
+            Some(Err(error)) if error.kind() == ErrorKind::MalformedMessage => {
+                let raw: serde_json::Value =
+                    serde_json::from_str(error.raw_message().unwrap()).unwrap();
+                walked.messages.push(raw["text"].as_str().unwrap().parse().unwrap());
+            }
+            Some(Err(error)) => {
+                let stuck = error.kind() == ErrorKind::Stalled || error.status() == Some(413);
+                assert!(stuck, "{error}");
+                return None;
+            }
+            None => {
+                walked.end = stream.end();
+                assert_eq!(stream.progress(), Some(1.0));
+                return None;
+            }
+        }
+    }
+    Some(stream.checkpoint())
+}
+
+async fn walk_through(query: Messages) -> Walked {
+    let mut walked = Walked { messages: Vec::new(), end: None };
+    let rest = walk(query, 1_000_000, &mut walked).await;
+    assert_eq!(rest, None, "no end");
+    walked
+}
+
+fn check_order(model: &Model, walked: &Walked) {
+    let readable = walked.messages.iter().filter(|index| model.messages[**index].readable);
+    assert!(readable.map(|index| model.messages[*index].time).rev().is_sorted());
+    let mut unique = walked.messages.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), walked.messages.len(), "a message came twice: {walked:?}");
+}
+
+/// What came out, without what nobody can say of whether it lies within bounds of time.
+fn certain(model: &Model, bounds: &Bounds, walked: &Walked) -> Vec<usize> {
+    let bounded = bounds.since.is_some() || bounds.until.is_some();
+    let mut messages = walked.messages.clone();
+    messages.retain(|index| model.messages[*index].readable || !bounded);
+    messages.sort_unstable();
+    messages
+}
+
+/// A walk over this server hands out the same whatever its page size, if it comes to an end.
+fn seeded(seed: u64) -> (Model, Bounds) {
+    let model = Model::seeded(seed);
+    let bounds = Bounds { max_messages: None, ..model.seeded_bounds() };
+    (model, bounds)
+}
+
+#[tokio::test(start_paused = true)]
+async fn prefetch_and_growth_change_nothing_of_what_comes_out() {
+    let mut complete = 0;
+    let mut discarded = 0;
+    for seed in 0..HISTORIES {
+        let (model, bounds) = seeded(seed);
+        let plain = Bounds { max_page_size: bounds.page_size, ..bounds.clone() };
+        let plain = walk_through(query(&serve(&model), &plain)).await;
+        check_order(&model, &plain);
+        for prefetch in [1, 3] {
+            let mut stream = query(&serve(&model), &bounds).prefetch(prefetch).stream();
+            while stream.next().await.is_some() {}
+            discarded += stream.stats().discarded;
+            let early = walk_through(query(&serve(&model), &bounds).prefetch(prefetch)).await;
+            check_order(&model, &early);
+            if plain.end.is_some() && early.end.is_some() {
+                let [early, plain] =
+                    [&early, &plain].map(|walked| certain(&model, &bounds, walked));
+                assert_eq!(early, plain, "seed {seed}\n{bounds:?}\n{model:?}");
+                complete += 1;
+            }
+        }
+    }
+    assert!(complete > HISTORIES && discarded > 0, "{complete} {discarded}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopped_anywhere_and_resumed_the_union_is_exact() {
+    let mut complete = 0;
+    for seed in 0..HISTORIES {
+        let (mut model, bounds) = seeded(seed);
+        if bounds.bot_session.is_some() && model.messages.iter().any(|message| !message.readable) {
+            // A checkpoint knows nothing of other sessions' messages, so it could not tell how far behind
+            // them a message without a place stands.
+            model.filter = Filter::BothApply;
+        }
+        if model.reading == Reading::StrictKeyset {
+            // Among equal timestamps a keyset goes by an order that only its pages show: on any other
+            // page, the middle of a group is no place to go on from.
+            model.page_order = Order::Ascending;
+        }
+        let at_once = walk_through(query(&serve(&model), &bounds)).await;
+        let mut rng = Rng::with_seed(seed);
+        let longest = *[1, 3, 40].get(rng.usize(..3)).unwrap();
+        let mut walked = Walked { messages: Vec::new(), end: None };
+        // Stopped before the first poll, too.
+        let mut checkpoint = query(&serve(&model), &bounds).stream().checkpoint();
+        loop {
+            let line = checkpoint.to_string();
+            let json = serde_json::to_string(&line.parse::<Checkpoint>().unwrap()).unwrap();
+            let restored: Checkpoint = serde_json::from_str(&json).unwrap();
+            assert_eq!(restored, checkpoint);
+            let page_size = if rng.bool() { bounds.page_size } else { rng.u32(1..200) };
+            let again = serve(&model).messages(CHAT).page_size(page_size).resume_from(restored);
+            match walk(again, rng.usize(1..=longest), &mut walked).await {
+                Some(next) => checkpoint = next,
+                None => break,
+            }
+        }
+        check_order(&model, &walked);
+        if at_once.end.is_some() && walked.end.is_some() {
+            let [walked, at_once] =
+                [&walked, &at_once].map(|walked| certain(&model, &bounds, walked));
+            assert_eq!(walked, at_once, "seed {seed}\n{bounds:?}\n{model:?}");
+            complete += 1;
+        }
+    }
+    assert!(complete > HISTORIES / 2, "{complete}");
+}
