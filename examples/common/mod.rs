@@ -1,0 +1,60 @@
+//! Where the examples read from: the real service when a `TEXTER_*` variable is set, otherwise a
+//! `FakeTexter` of their own.
+
+use std::error::Error;
+
+use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
+use texter_history::{Client, Timestamp};
+
+/// The chat that the built-in server holds.
+pub(crate) const FAKE_CHAT: &str = "67bf11038b24880cc966f799";
+
+/// A client, and the server it talks to if that is our own. Dropping the server stops it.
+pub(crate) struct Service {
+    pub(crate) client: Client,
+    pub(crate) fake: Option<FakeTexter>,
+}
+
+/// Connects to the service that the environment names, or starts a server with the given chats.
+pub(crate) async fn connect(
+    chats: impl FnOnce() -> Vec<(String, Vec<FakeMessage>)>,
+) -> Result<Service, Box<dyn Error>> {
+    let named = ["TEXTER_BASE_URL", "TEXTER_PROJECT", "TEXTER_TOKEN"];
+    if named.iter().any(|name| std::env::var_os(name).is_some()) {
+        return Ok(Service { client: Client::from_env()?, fake: None });
+    }
+    eprintln!("No TEXTER_* variable is set: reading made-up messages from a built-in server.");
+    let mut server = FakeTexter::builder();
+    for (id, messages) in chats() {
+        server = server.chat(FakeChat::new(id).messages(messages));
+    }
+    let server = server.start().await?;
+    let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    Ok(Service { client, fake: Some(server) })
+}
+
+impl Service {
+    /// The chat that was named, or the built-in server's.
+    pub(crate) fn chat(&self, named: Option<String>) -> Result<String, Box<dyn Error>> {
+        match (named, &self.fake) {
+            (Some(chat), _) => Ok(chat),
+            (None, Some(_)) => Ok(FAKE_CHAT.to_owned()),
+            (None, None) => Err("name the chat: its _id is the first argument".into()),
+        }
+    }
+}
+
+/// One conversation for the built-in server.
+pub(crate) fn conversation(messages: usize) -> Vec<(String, Vec<FakeMessage>)> {
+    vec![(FAKE_CHAT.to_owned(), Conversation::seeded(2025).messages(messages).collect())]
+}
+
+/// A time as RFC 3339, or a day, which is taken as its first moment (UTC).
+#[allow(dead_code)] // Not every example has a time among its arguments.
+pub(crate) fn time(text: &str) -> Result<Timestamp, texter_history::Error> {
+    if text.len() == "2025-01-31".len() {
+        format!("{text}T00:00:00Z").parse()
+    } else {
+        text.parse()
+    }
+}

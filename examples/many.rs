@@ -1,0 +1,90 @@
+//! Reads several chats at once over one client, so many at a time.
+//!
+//! ```text
+//! cargo run --example many                         # made-up chats from a built-in server
+//! TEXTER_PROJECT=acme TEXTER_TOKEN=… cargo run --example many -- 67bf… 68a1… 68b0…
+//! ```
+
+mod common;
+
+use std::error::Error;
+
+use clap::Parser;
+use futures::{StreamExt, TryStreamExt, stream};
+use texter_history::testing::Conversation;
+use texter_history::{Client, ErrorKind, Stats};
+
+/// Counts the messages of several chats at once.
+#[derive(Parser)]
+struct Arguments {
+    /// The chats' _ids.
+    chats: Vec<String>,
+    /// How many chats are read at a time.
+    #[arg(long, default_value_t = 4)]
+    at_once: usize,
+    /// How many messages a request asks for.
+    #[arg(long, default_value_t = 200)]
+    page_size: u32,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    let mut chats = arguments.chats;
+    let service = common::connect(|| {
+        let made_up = (0..12usize).map(|number| {
+            let id = format!("67bf11038b24880cc966f7{number:02}");
+            let conversation = Conversation::seeded(number as u64).messages(100 * number);
+            (id.clone(), conversation.chat_id(id).collect())
+        });
+        let made_up: Vec<_> = made_up.collect();
+        if chats.is_empty() {
+            chats = made_up.iter().map(|(id, _)| id.clone()).collect();
+        }
+        made_up
+    })
+    .await?;
+    if chats.is_empty() {
+        return Err("name the chats: their _ids are the arguments".into());
+    }
+
+    let counting = chats.into_iter().map(|chat| {
+        let query_size = arguments.page_size;
+        let client = service.client.clone();
+        async move { (count(&client, &chat, query_size).await, chat) }
+    });
+    let mut counted = stream::iter(counting).buffer_unordered(arguments.at_once.max(1));
+    let (mut messages, mut requests, mut failed) = (0, 0, 0);
+    while let Some((outcome, chat)) = counted.next().await {
+        match outcome {
+            Ok(stats) => {
+                println!("{chat}  {:>8} messages  {:>5} requests", stats.messages, stats.requests);
+                messages += stats.messages;
+                requests += stats.requests;
+            }
+            // One chat that cannot be read costs none of the others.
+            Err(error) => {
+                failed += 1;
+                eprintln!("{chat}  {error}");
+            }
+        }
+    }
+    println!("{messages} messages, {requests} requests, {failed} chats failed");
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} chats could not be read").into()) }
+}
+
+async fn count(
+    client: &Client,
+    chat: &str,
+    page_size: u32,
+) -> Result<Stats, texter_history::Error> {
+    let mut stream = client.messages(chat).page_size(page_size).stream();
+    loop {
+        match stream.try_next().await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(stream.stats()),
+            Err(error) if error.kind() == ErrorKind::MalformedMessage => eprintln!("{error}"),
+            Err(error) => return Err(error),
+        }
+    }
+}
