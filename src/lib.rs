@@ -1,4 +1,47 @@
-//! A lazy, exactly-once [`Stream`](futures_core::Stream) over the messages of a Texter chat.
+//! All messages of a Texter chat, newest first, each exactly once, as a lazy async
+//! [`Stream`](futures_core::Stream).
+//!
+//! [`Client`] knows the project and the token; [`Client::messages`] makes a query, [`Messages`], which says
+//! what of a chat is read and in what pages; and [`Messages::stream`] makes the [`MessageStream`]. Nothing
+//! is sent before it is polled.
+//!
+//! ```
+//! # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+//! use futures::StreamExt;
+//! use texter_history::Client;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let chat_id = "67bf11038b24880cc966f799";
+//! # let messages = Conversation::seeded(7).messages(120);
+//! # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+//! # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+//! # #[cfg(any())]
+//! let client = Client::builder().project("acme").token(token).build()?;
+//! let mut stream = client.messages("67bf11038b24880cc966f799").page_size(100).stream();
+//! while let Some(message) = stream.next().await {
+//!     let message = message?;
+//!     println!("{} {}", message.timestamp, message.text.as_deref().unwrap_or(""));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is where
+//!
+//! - Which part of a chat: [`Messages::since`], [`until`](Messages::until),
+//!   [`bot_session`](Messages::bot_session), [`max_messages`](Messages::max_messages).
+//! - How it is fetched: [`Messages::page_size`], [`max_page_size`](Messages::max_page_size),
+//!   [`prefetch`](Messages::prefetch), [`RetryPolicy`].
+//! - As what: [`Message`], a type of your own or bare JSON by [`Messages::stream_as`], whole pages by
+//!   [`Messages::pages`].
+//! - Stopping and going on: [`MessageStream::checkpoint`], [`Messages::resume_from`],
+//!   [`MessageStream::resume`].
+//! - What went wrong: [`Error`], [`ErrorKind`].
+//! - Tests of your own: the feature `testing` and its `FakeTexter`.
+//!
+//! Times are epoch **milliseconds** throughout, as [`Timestamp`]; the endpoint knows no other unit (page
+//! "Get Messages of a Chat").
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod checkpoint;
@@ -35,3 +78,8 @@ pub use retry::RetryPolicy;
 pub use stream::{MessageStream, Page, PageStream, Span, Stats};
 pub use timestamp::Timestamp;
 pub use walk::End;
+
+/// The README's code is compiled and run with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

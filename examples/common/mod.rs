@@ -1,6 +1,8 @@
 //! Where the examples read from: the real service when a `TEXTER_*` variable is set, otherwise a
 //! `FakeTexter` of their own.
 
+#![allow(dead_code)] // No example needs all of it.
+
 use std::error::Error;
 
 use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
@@ -50,7 +52,6 @@ pub(crate) fn conversation(messages: usize) -> Vec<(String, Vec<FakeMessage>)> {
 }
 
 /// A time as RFC 3339, or a day, which is taken as its first moment (UTC).
-#[allow(dead_code)] // Not every example has a time among its arguments.
 pub(crate) fn time(text: &str) -> Result<Timestamp, texter_history::Error> {
     if text.len() == "2025-01-31".len() {
         format!("{text}T00:00:00Z").parse()

@@ -31,7 +31,7 @@ pub(crate) enum Reply {
     /// Silence.
     Silence,
     /// The same, later.
-    Late(Duration, Box<Reply>),
+    Late(Duration, Box<Self>),
 }
 
 impl Reply {

@@ -1,5 +1,7 @@
 //! The crate as its users see it: over HTTP, against `httpmock` and the fake server.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A helper that cannot go on fails its test.
+
 mod combinators;
 mod export;
 mod fake_texter;
