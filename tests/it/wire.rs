@@ -110,7 +110,7 @@ async fn statuses_are_told_apart() {
         let server = MockServer::start_async().await;
         let mock = server
             .mock_async(|_, then| {
-                drop(then.status(status).header("retry-after", "7").body("private"))
+                drop(then.status(status).header("retry-after", "7").body("private"));
             })
             .await;
         let mut stream = client(&server).messages(CHAT).stream();
