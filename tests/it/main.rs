@@ -7,7 +7,6 @@ mod export;
 mod fake_texter;
 mod faults;
 mod hostile;
-mod secrets;
 mod traits;
 mod wire;
 

@@ -1,4 +1,7 @@
-//! The token and the words of people are in nothing that is shown.
+//! The token and the words of people are in nothing that is shown. A test binary of its own, because what
+//! is traced is a matter of the whole process.
+
+#![allow(clippy::unwrap_used)] // A helper that cannot go on fails its test.
 
 use std::error::Error as StdError;
 use std::io::{self, Write};
@@ -7,12 +10,11 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use texter_history::testing::{FakeChat, FakeMessage, FakeTexter, Fault};
-use texter_history::{Client, Timestamp};
+use texter_history::{Client, RetryPolicy, Timestamp};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use super::{CHAT, at_once};
-
+const CHAT: &str = "67bf11038b24880cc966f799";
 const TOKEN: &str = "s3cret-token-of-the-inbox";
 const WORDS: &str = "words-of-people";
 
@@ -90,7 +92,7 @@ async fn walk_through_every_fault() -> String {
         .start()
         .await
         .unwrap();
-    let retry = at_once().max_attempts(2);
+    let retry = RetryPolicy::default().base_delay(Duration::ZERO).max_attempts(2);
     let builder = Client::builder()
         .base_url(server.base_url())
         .token(TOKEN)
