@@ -11,6 +11,8 @@ use crate::error::Error;
 use crate::id::{ChatId, is_well_formed};
 use crate::message::Message;
 use crate::page::decoder;
+#[cfg(feature = "testing")]
+use crate::stream::ReplayedPage;
 use crate::stream::{MessageStream, PageStream, Source};
 use crate::timestamp::Timestamp;
 use crate::walk::{Bounds, DEFAULT_LIMIT};
@@ -162,6 +164,12 @@ impl Messages {
     /// The messages page by page, each page newest first.
     pub fn pages(self) -> PageStream {
         PageStream::new(self.source(decoder::<Message>()))
+    }
+
+    /// A stream over pages that have been read already: keys and messages, ascending.
+    #[cfg(feature = "testing")]
+    pub(crate) fn replay(self, pages: Vec<ReplayedPage>) -> MessageStream {
+        MessageStream::replayed(self.source(decoder::<Message>()), pages)
     }
 
     fn source<T>(mut self, decode: crate::page::Decode<T>) -> Source<T> {

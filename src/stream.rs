@@ -19,6 +19,8 @@ use crate::walk::End;
 use source::{Pages, ReadyPage};
 
 pub use page_stream::{Page, PageStream};
+#[cfg(feature = "testing")]
+pub(crate) use source::ReplayedPage;
 pub(crate) use source::Source;
 
 /// The times of the whole chat's first and most recent message, as the server states them with every page
@@ -115,6 +117,13 @@ impl<T> MessageStream<T> {
         let start = pages.position().clone();
         let page = ReadyPage { start, keys: Vec::new(), messages: Vec::new(), chat_span: None };
         Self { page, pages, messages: 0, least_progress: 0.0 }
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn replayed(source: Source<T>, pages: Vec<ReplayedPage<T>>) -> Self {
+        let mut stream = Self::new(source);
+        stream.pages.replay(pages);
+        stream
     }
 
     /// Where the **last message handed out** left the walk. It is exact at every moment: before the first

@@ -30,6 +30,7 @@ mod chat;
 mod connection;
 mod conversation;
 mod fault;
+mod replay;
 mod request;
 mod server;
 
@@ -37,5 +38,6 @@ pub use answer::{CursorReading, MinTime, PageOrder, SessionFilter, TieOrder};
 pub use chat::{FakeChat, FakeMessage};
 pub use conversation::Conversation;
 pub use fault::Fault;
+pub use replay::{read_page, stream_of};
 pub use request::RecordedRequest;
 pub use server::{FakeTexter, FakeTexterBuilder};

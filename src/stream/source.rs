@@ -42,6 +42,10 @@ pub(super) struct ReadyPage<T> {
     pub(super) chat_span: Option<Span>,
 }
 
+/// A page that was read before there was a stream: keys and messages, ascending.
+#[cfg(feature = "testing")]
+pub(crate) type ReplayedPage<T = crate::Message> = (Vec<Key>, Vec<Result<T, Error>>);
+
 /// A page that has been asked for.
 struct Flight {
     ask: Ask,
@@ -110,6 +114,19 @@ impl<T> Pages<T> {
             chat_span: None,
             stats: Stats::default(),
         }
+    }
+
+    /// Puts pages in hand as if they had been fetched, with the end behind them.
+    #[cfg(feature = "testing")]
+    pub(super) fn replay(&mut self, pages: Vec<ReplayedPage<T>>) {
+        let mut start = self.walk.position().clone();
+        for (keys, messages) in pages {
+            let mut end = start.clone();
+            end.advance(&keys);
+            self.waiting.push_back(ReadyPage { start, keys, messages, chat_span: None });
+            start = end;
+        }
+        self.state = State::Ended(End::ReachedStart);
     }
 
     /// The next page with something to hand out; after the last one `None`, for ever.

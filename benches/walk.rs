@@ -1,0 +1,202 @@
+//! The whole walk over HTTP, against a server in a process of its own, beside the loop that a user would
+//! write by hand: client CPU by `getrusage`, in turn, medians of the ratios. Run it with
+//! `cargo bench --bench walk`; `-- --help` shows its flags.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use common::Server;
+use futures::StreamExt;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use serde_json::value::RawValue;
+use texter_history::{Client, Message};
+
+#[derive(Parser)]
+struct Arguments {
+    /// How many messages the chat has.
+    #[arg(long, default_value_t = 100_000)]
+    messages: usize,
+    /// How often each walk is walked.
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// Walk with this page size only.
+    #[arg(long)]
+    page_size: Option<usize>,
+    /// The server's latency for the walks with prefetch, in milliseconds.
+    #[arg(long, default_value_t = 40)]
+    latency: u64,
+    /// The link's bytes a second for the walk with a head start; by default, as many as bring a page in the
+    /// time of the latency.
+    #[arg(long)]
+    bandwidth: Option<u64>,
+    /// Walk this often and leave out everything else: for a profiler.
+    #[arg(long)]
+    profile: Option<usize>,
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// CPU time of this process, in microseconds.
+fn cpu() -> f64 {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
+    (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64
+}
+
+async fn typed(client: &Client, page_size: usize) -> (usize, u64) {
+    let page_size = u32::try_from(page_size).unwrap();
+    let mut stream = client.messages(common::CHAT).page_size(page_size).stream();
+    let mut count = 0;
+    while let Some(message) = stream.next().await {
+        let message: Message = message.unwrap();
+        black_box(message);
+        count += 1;
+    }
+    (count, stream.stats().requests)
+}
+
+async fn raw(client: &Client, page_size: usize) -> usize {
+    let page_size = u32::try_from(page_size).unwrap();
+    let query = client.messages(common::CHAT).page_size(page_size);
+    let mut stream = query.stream_as::<Box<RawValue>>();
+    let mut count = 0;
+    while let Some(message) = stream.next().await {
+        black_box(message.unwrap());
+        count += 1;
+    }
+    count
+}
+
+fn main() {
+    Server::serve_if_asked();
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = Server::start(arguments.messages, Duration::ZERO, 0);
+    let client = server.client();
+    if let Some(walks) = arguments.profile {
+        for _ in 0..walks {
+            runtime.block_on(typed(&client, arguments.page_size.unwrap_or(200)));
+        }
+        return;
+    }
+    runtime.block_on(compare(&arguments, &server, &client));
+    drop(server);
+    runtime.block_on(overlap(&arguments));
+}
+
+async fn compare(arguments: &Arguments, server: &Server, client: &Client) {
+    let http = reqwest::Client::new();
+    let page_sizes = arguments.page_size.map_or(vec![50, 200, 1_000], |page_size| vec![page_size]);
+    let (mut typed_ratios, mut raw_ratios, mut absolute, mut costs) =
+        (vec![], vec![], vec![], vec![]);
+    for page_size in &page_sizes {
+        let (mut typed_figures, mut raw_figures, mut by_hand) = (vec![], vec![], vec![]);
+        for round in 0..=arguments.rounds {
+            let began = cpu();
+            let count = common::hand_loop(&http, &server.base_url, *page_size).await;
+            let after_hand = cpu();
+            let (typed_count, requests) = typed(client, *page_size).await;
+            let after_typed = cpu();
+            let raw_count = raw(client, *page_size).await;
+            let after_raw = cpu();
+            assert_eq!((count, typed_count, raw_count), (arguments.messages, count, count));
+            // The first round warms up.
+            if round == 0 {
+                let full = arguments.messages % page_size == 0;
+                let expected = arguments.messages.div_ceil(*page_size) + usize::from(full);
+                costs.push(format!("{requests} of {expected}"));
+                continue;
+            }
+            let hand = after_hand - began;
+            by_hand.push(hand / count as f64);
+            typed_figures.push((after_typed - after_hand) / hand);
+            raw_figures.push((after_raw - after_typed) / hand);
+        }
+        absolute.push(format!("{:.2}", common::median(by_hand)));
+        typed_ratios.push(format!("{:.2}", common::median(typed_figures)));
+        raw_ratios.push(format!("{:.2}", common::median(raw_figures)));
+    }
+    let sizes: Vec<String> = page_sizes.iter().map(ToString::to_string).collect();
+    let sizes = sizes.join(" / ");
+    eprintln!("the hand loop, µs of CPU a message, pages of {sizes}: {}", absolute.join(" / "));
+    common::row(
+        &format!("whole walk, `Message`, CPU ÷ the hand loop's, pages of {sizes}"),
+        "≤ 0.64 / 0.60 / 0.60",
+        &typed_ratios.join(" / "),
+    );
+    common::row(
+        &format!("whole walk, `Box<RawValue>`, CPU ÷ the hand loop's, pages of {sizes}"),
+        "≤ 0.60 / 0.55 / 0.52",
+        &raw_ratios.join(" / "),
+    );
+    common::row(
+        &format!("requests for {} messages, pages of {sizes}", arguments.messages),
+        "⌈n / page⌉, + 1 after a full last page",
+        &costs.join(" / "),
+    );
+    let mut stream = client.messages(common::CHAT).page_size(50).max_page_size(1_000).stream();
+    while stream.next().await.is_some() {}
+    common::row(
+        &format!(
+            "requests for {} messages, `page_size(50).max_page_size(1000)`",
+            arguments.messages
+        ),
+        "about 105",
+        &stream.stats().requests.to_string(),
+    );
+}
+
+/// Wall time of a walk whose consumer takes `pause` for each page.
+async fn wall(client: &Client, prefetch: usize, pause: Duration) -> f64 {
+    const PAGE: usize = 200;
+    let began = Instant::now();
+    let query = client.messages(common::CHAT).page_size(200).prefetch(prefetch);
+    let mut stream = query.stream();
+    let mut count = 0;
+    while let Some(message) = stream.next().await {
+        black_box(message.unwrap());
+        count += 1;
+        if count % PAGE == 0 && !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+    }
+    began.elapsed().as_secs_f64()
+}
+
+async fn overlap(arguments: &Arguments) {
+    const MESSAGES: usize = 5_900;
+    let latency = Duration::from_millis(arguments.latency);
+    let server = Server::start(MESSAGES, latency, 0);
+    let client = server.client();
+    let mut ratios = Vec::new();
+    for _ in 0..5 {
+        let slow = wall(&client, 1, latency / 2).await;
+        ratios.push(slow / wall(&client, 0, Duration::ZERO).await);
+    }
+    common::row(
+        "`prefetch(1)`, a consumer of half the latency a page: wall ÷ sequential with an instant one",
+        "≤ 1.03",
+        &format!("{:.2}", common::median(ratios)),
+    );
+    drop(server);
+
+    let page = common::body(&common::conversation(200)).len() as f64;
+    let bandwidth = arguments.bandwidth.unwrap_or((page / latency.as_secs_f64()) as u64);
+    let server = Server::start(MESSAGES, latency, bandwidth);
+    let client = server.client();
+    let mut ratios = Vec::new();
+    for _ in 0..5 {
+        let early = wall(&client, 1, Duration::ZERO).await;
+        ratios.push(early / wall(&client, 0, Duration::ZERO).await);
+    }
+    common::row(
+        "`prefetch(1)`, a page arriving as long as the latency: wall ÷ sequential",
+        "≤ 0.70",
+        &format!("{:.2}", common::median(ratios)),
+    );
+}
