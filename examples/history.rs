@@ -98,12 +98,17 @@ fn summary(message: &Message) -> String {
             joined(media.iter().filter_map(|m| Some(m.media_type.as_ref()?.as_str())).collect())
         }),
         Some(MessageKind::Buttons) => message.buttons.as_ref().map(|buttons| {
-            joined(buttons.iter().filter_map(|button| button.title.as_deref()).collect())
+            joined(
+                buttons.iter().filter_map(|button| Some(button.title.as_ref()?.as_str())).collect(),
+            )
         }),
-        Some(MessageKind::List) => message.list.as_ref().and_then(|list| list.button.clone()),
-        Some(MessageKind::Postback) => {
-            message.postback.as_ref().and_then(|p| p.title.clone().or(p.payload.clone()))
+        Some(MessageKind::List) => {
+            message.list.as_ref().and_then(|list| Some(list.button.as_ref()?.to_string()))
         }
+        Some(MessageKind::Postback) => message
+            .postback
+            .as_ref()
+            .and_then(|p| Some(p.title.as_ref().or(p.payload.as_ref())?.to_string())),
         Some(MessageKind::Contacts) => {
             message.contacts.as_ref().map(|contacts| format!("{} contacts", contacts.len()))
         }

@@ -110,6 +110,10 @@ short_string! {
     AgentName
 }
 short_string! {
+    /// A title, payload or other text of a button, list or postback, which are short as a rule.
+    ShortText
+}
+short_string! {
     /// An ISO 8601 date and time, as the API gives it (`updatedAt`).
     IsoDateTime
 }

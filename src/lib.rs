@@ -67,6 +67,7 @@ pub use client::{Client, ClientBuilder};
 pub use error::{Error, ErrorKind};
 pub use id::{
     AccountId, AgentName, BotSessionId, ChatId, FileId, IsoDateTime, MessageId, ProviderMessageId,
+    ShortText,
 };
 pub use message::{
     Button, Channel, ChannelInfo, ChatChannelInfo, ChatStatus, Direction, Extra, Json, List,

@@ -31,11 +31,14 @@ pub(crate) struct DecodedPage<T> {
 /// Reads a body.
 pub(crate) type Decode<T> = fn(&[u8]) -> Result<DecodedPage<T>, Error>;
 
-/// What reads a body into `T`s: for [`Message`] in one pass, for any other type each from its own text.
+/// What reads a body into `T`s: for [`Message`] in one pass, for bare JSON without reading the text again,
+/// for any other type each from its own text.
 pub(crate) fn decoder<T: DeserializeOwned + 'static>() -> Decode<T> {
     let in_one_pass: Decode<Message> = decode_messages;
-    let each: Decode<T> = |body| decode_each(text_of(body)?);
-    (&in_one_pass as &dyn Any).downcast_ref().copied().unwrap_or(each)
+    let bare: Decode<Box<RawValue>> = |body| decode_each(text_of(body)?, |raw| Ok(raw.to_owned()));
+    let each: Decode<T> = |body| decode_each(text_of(body)?, |raw| serde_json::from_str(raw.get()));
+    let special: [&dyn Any; 2] = [&in_one_pass, &bare];
+    special.into_iter().find_map(|decode| decode.downcast_ref()).copied().unwrap_or(each)
 }
 
 /// A guess at the length of a message, low enough that room for the page is made in one go.
@@ -55,15 +58,19 @@ fn decode_messages(body: &[u8]) -> Result<DecodedPage<Message>, Error> {
             Ok(DecodedPage { keys, messages, chat_start, chat_latest })
         }
         // One message is bad, or the whole page is: each on its own tells.
-        Err(_) => decode_each(text),
+        Err(_) => decode_each(text, |raw| serde_json::from_str(raw.get())),
     }
 }
 
-fn decode_each<T: DeserializeOwned>(text: &str) -> Result<DecodedPage<T>, Error> {
-    let mut keys = Vec::new();
-    let mut messages = Vec::new();
+fn decode_each<T>(
+    text: &str,
+    read: impl Fn(&RawValue) -> Result<T, serde_json::Error>,
+) -> Result<DecodedPage<T>, Error> {
+    let room = text.len() / SHORT_MESSAGE + 1;
+    let mut keys = Vec::with_capacity(room);
+    let mut messages = Vec::with_capacity(room);
     let elements = Elements(|raw: Each<'_>| {
-        let (key, message) = decode_one(raw.0);
+        let (key, message) = decode_one(raw.0, &read);
         keys.push(key);
         messages.push(message);
     });
@@ -72,10 +79,13 @@ fn decode_each<T: DeserializeOwned>(text: &str) -> Result<DecodedPage<T>, Error>
     Ok(DecodedPage { keys, messages, chat_start, chat_latest })
 }
 
-fn decode_one<T: DeserializeOwned>(raw: &RawValue) -> (Key, Result<T, Error>) {
+fn decode_one<T>(
+    raw: &RawValue,
+    read: impl Fn(&RawValue) -> Result<T, serde_json::Error>,
+) -> (Key, Result<T, Error>) {
     match place_of(raw) {
         Place::At(cursor) => {
-            let message = serde_json::from_str(raw.get()).map_err(|error| {
+            let message = read(raw).map_err(|error| {
                 let (line, column) = (error.line(), error.column());
                 let detail = format!(
                     "message {} cannot be read: a field is missing, comes twice or is of another type \

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use compact_str::CompactString;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -105,18 +106,18 @@ impl<'de> Deserialize<'de> for Object {
 ///
 /// Empty, it costs no allocation.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Extra(Vec<(Box<str>, Json)>);
+pub struct Extra(Vec<(CompactString, Json)>);
 
 impl Extra {
     /// The value of one field.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {
-        self.0.iter().find(|(known, _)| &**known == name).map(|(_, json)| json)
+        self.0.iter().find(|(known, _)| known == name).map(|(_, json)| json)
     }
 
     /// Every field's name and value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.0.iter().map(|(name, json)| (&**name, json))
+        self.0.iter().map(|(name, json)| (name.as_str(), json))
     }
 
     /// How many fields there are.

@@ -3,7 +3,7 @@
 use super::json::Json;
 use super::object::object;
 use super::vocabulary::{Channel, MediaKind, Status};
-use crate::id::{AccountId, FileId, ProviderMessageId};
+use crate::id::{AccountId, FileId, ProviderMessageId, ShortText};
 use crate::timestamp::Timestamp;
 
 object! {
@@ -40,9 +40,9 @@ object! {
     /// One button of a buttons message.
     pub struct Button {
         /// What it shows.
-        title: String = "title",
+        title: ShortText = "title",
         /// What choosing it sends.
-        payload: String = "payload",
+        payload: ShortText = "payload",
     }
 }
 
@@ -50,7 +50,7 @@ object! {
     /// The list of a list message.
     pub struct List {
         /// What opens the list.
-        button: String = "button",
+        button: ShortText = "button",
         /// Its sections.
         sections: Vec<ListSection> = "sections",
     }
@@ -60,7 +60,7 @@ object! {
     /// One section of a list.
     pub struct ListSection {
         /// Its heading.
-        title: String = "title",
+        title: ShortText = "title",
         /// Its rows.
         rows: Vec<ListRow> = "rows",
     }
@@ -70,11 +70,11 @@ object! {
     /// One row of a list.
     pub struct ListRow {
         /// What it shows.
-        title: String = "title",
+        title: ShortText = "title",
         /// What choosing it sends.
-        payload: String = "payload",
+        payload: ShortText = "payload",
         /// What it says below its title.
-        description: String = "description",
+        description: ShortText = "description",
     }
 }
 
@@ -82,11 +82,11 @@ object! {
     /// The customer's choice of a button or row.
     pub struct Postback {
         /// What was sent.
-        payload: String = "payload",
+        payload: ShortText = "payload",
         /// What the button or row showed.
-        title: String = "title",
+        title: ShortText = "title",
         /// What the row said below its title.
-        description: String = "description",
+        description: ShortText = "description",
     }
 }
 

@@ -36,11 +36,11 @@ use crate::transport::{Sending, Transport};
 /// assert_eq!(futures::executor::block_on(stream.count()), 2);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
+#[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a constant URL can be read")]
 pub fn stream_of(
     chat_id: impl Into<String>,
     pages: impl IntoIterator<Item = Vec<Message>>,
 ) -> MessageStream {
-    #[allow(clippy::expect_used)] // A constant.
     let base = Url::parse("http://localhost").expect("a URL");
     let endpoint = Endpoint {
         base,
