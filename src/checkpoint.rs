@@ -56,15 +56,16 @@ impl Position {
         for key in handed_out[..start].iter().rev() {
             match key {
                 Key::Placed(cursor) => {
+                    let unstamped = self.unplaced.iter_mut().rev();
+                    for unplaced in unstamped.take_while(|last| last.not_before.is_none()) {
+                        unplaced.not_before = Some(cursor.timestamp);
+                    }
                     if self.timestamp() != Some(cursor.timestamp) {
                         self.ids.clear();
+                        self.unplaced.retain(|last| last.not_before <= Some(cursor.timestamp));
                     }
                     self.ids.push(cursor.id.clone());
                     self.cursor = Some(cursor.clone());
-                    for unplaced in &mut self.unplaced {
-                        unplaced.not_before.get_or_insert(cursor.timestamp);
-                    }
-                    self.unplaced.retain(|unplaced| unplaced.not_before <= Some(cursor.timestamp));
                 }
                 Key::Unplaced(fingerprint) => {
                     self.unplaced.push(Unplaced { fingerprint: *fingerprint, not_before: None });

@@ -174,10 +174,15 @@ impl Messages {
 
     fn source<T>(mut self, decode: crate::page::Decode<T>) -> Source<T> {
         self.bounds.max_page_size = self.max_page_size.unwrap_or(self.bounds.page_size);
+        let given = self.checkpoint.clone();
         let checked = self.take_checkpoint().and_then(|position| self.check().map(|()| position));
         let (position, refusal) = match checked {
             Ok(position) => (position, None),
-            Err(error) => (Position::default(), Some(error)),
+            Err(error) => {
+                let refusal = Some(error.at(self.chat.as_str(), None));
+                let position = given.map(|given| self.put_back(given)).unwrap_or_default();
+                (position, refusal)
+            }
         };
         Source {
             endpoint: self.endpoint,
@@ -188,6 +193,15 @@ impl Messages {
             refusal,
             decode,
         }
+    }
+
+    /// A query that is refused hands its checkpoint on as it came, so that whoever saves the stream's
+    /// checkpoint after the error loses nothing.
+    fn put_back(&mut self, given: Checkpoint) -> Position {
+        self.chat = given.chat;
+        self.bounds.bot_session = given.bot_session;
+        (self.bounds.since, self.bounds.until) = (given.since, given.until);
+        given.position
     }
 
     fn take_checkpoint(&mut self) -> Result<Position, Error> {

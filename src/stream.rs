@@ -104,7 +104,8 @@ pub struct MessageStream<T = Message> {
     page: ReadyPage<T>,
     pages: Pages<T>,
     messages: u64,
-    /// How far the walk was when the last page came: progress never falls behind it.
+    /// How far the walk was when the page in hand came: progress never falls behind it, though a message
+    /// that arrives or is deleted moves the ends of the chat.
     least_progress: f64,
 }
 
@@ -177,7 +178,9 @@ impl<T> MessageStream<T> {
         if matches!(self.end(), Some(End::ReachedStart | End::ReachedSince | End::ReachedMax)) {
             return Some(1.0);
         }
-        let (newest, oldest) = self.pages.range()?;
+        // The span is that of the page in hand: with `prefetch` the latest response may be ahead of it.
+        let span = self.page.chat_span.or_else(|| self.pages.chat_span())?;
+        let (newest, oldest) = self.pages.range(span);
         Some(share(newest, oldest, self.last_handed_out()).max(self.least_progress))
     }
 
@@ -248,12 +251,9 @@ impl<T> MessageStream<T> {
     #[cold]
     fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(), Error>>> {
         let next = ready!(self.pages.poll_next(cx));
-        if let Some((newest, oldest)) = self.pages.range() {
-            let least = share(newest, oldest, self.last_handed_out());
-            self.least_progress = self.least_progress.max(least);
-        }
         Poll::Ready(match next {
             Some(Ok(page)) => {
+                self.least_progress = self.progress().unwrap_or(0.0);
                 self.page = page;
                 Some(Ok(()))
             }

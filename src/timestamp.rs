@@ -40,6 +40,11 @@ impl Timestamp {
     pub const fn as_millis(self) -> i64 {
         self.0
     }
+
+    /// One millisecond later.
+    pub(crate) const fn next_milli(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
 }
 
 /// Rounds down to the millisecond; a clock beyond what 64 bits of milliseconds hold saturates.

@@ -26,6 +26,10 @@ pub(crate) const FAR_FUTURE: Timestamp = Timestamp::from_millis(253_402_300_799_
 /// A well-formed id that no message has: as a cursor it leaves out nothing.
 pub(crate) const NO_MESSAGE: &str = "ffffffffffffffffffffffff";
 
+/// Sorts behind every id of that length, hexadecimal or not. A server that takes only hexadecimal ones
+/// refuses it, so it stands in where `NO_MESSAGE` may not do.
+const LAST_ID: &str = "zzzzzzzzzzzzzzzzzzzzzzzz";
+
 /// The documented default of `limit`. A server that gave this many may have more, whatever was asked.
 pub(crate) const DEFAULT_LIMIT: u32 = 50;
 
@@ -100,6 +104,17 @@ enum Filters {
     CursorAlone { suspected_cap: usize },
 }
 
+/// A request that is to tell an end from a cap. What it brings is not handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Probe {
+    /// Nothing that came has a place further on: is there anything, at the time when the chat is said to
+    /// have begun, that has not been handed out?
+    Start(Timestamp),
+    /// A short answer may have been cut off by a cap: does the server give more than that many of the chat's
+    /// newest messages? If not, `Start` may still tell.
+    Cap { count: usize, start: Option<Timestamp> },
+}
+
 /// The walk between two answers. What it keeps does not grow with the history.
 #[derive(Clone, Debug)]
 pub(crate) struct Walk {
@@ -116,6 +131,15 @@ pub(crate) struct Walk {
     too_large: Option<u32>,
     /// The last answer brought nothing new and was short: the next asks with an id that excludes nothing.
     confirming: bool,
+    /// The first answer held nothing but what is a millisecond newer than `until`: the next asks at that very
+    /// time.
+    exactly_until: bool,
+    /// Whether the answer that is being confirmed held messages without a place.
+    confirming_unplaced: bool,
+    /// What the next request is to tell, in place of going on.
+    probe: Option<Probe>,
+    /// The most messages that an answer held, those repeated within it not counted.
+    longest_answer: usize,
     filters: Filters,
     /// How many messages may still be handed out.
     remaining: Option<u64>,
@@ -134,6 +158,10 @@ impl Walk {
             cap: None,
             too_large: None,
             confirming: false,
+            exactly_until: false,
+            confirming_unplaced: false,
+            probe: None,
+            longest_answer: 0,
             filters: Filters::AllApply,
             chat_start: ChatTime::Unknown,
         }
@@ -146,21 +174,40 @@ impl Walk {
 
     /// The next request.
     pub(crate) fn ask(&self) -> Ask {
-        let in_session = self.bounds.bot_session.is_some();
+        if let Some(probe) = self.probe {
+            return self.ask_to_tell(probe);
+        }
+        let bot_session = self.bounds.bot_session.is_some()
+            && !matches!(self.filters, Filters::CursorAlone { .. });
         let cursor = match &self.position.cursor {
             Some(cursor) if self.confirming => {
                 Some(Cursor { timestamp: cursor.timestamp, id: self.id_excluding_nothing() })
             }
             Some(cursor) => Some(cursor.clone()),
             // A session's newest page needs no cursor (the filter that is required is the session).
-            None if in_session && self.bounds.until.is_none() => None,
-            None => Some(Cursor {
-                timestamp: self.bounds.until.unwrap_or(FAR_FUTURE),
-                id: NO_MESSAGE.into(),
+            None if bot_session && self.bounds.until.is_none() => None,
+            None => Some(match self.bounds.until {
+                Some(timestamp) if self.exactly_until => Cursor { timestamp, id: LAST_ID.into() },
+                Some(until) => before_anything_newer_than(until),
+                None => Cursor { timestamp: FAR_FUTURE, id: NO_MESSAGE.into() },
             }),
         };
-        let bot_session = in_session && !matches!(self.filters, Filters::CursorAlone { .. });
         Ask { limit: self.next_limit(self.limit, self.remaining), cursor, bot_session }
+    }
+
+    fn ask_to_tell(&self, probe: Probe) -> Ask {
+        let (limit, cursor) = match probe {
+            Probe::Start(time) => {
+                let limit = self.bounds.page_size.max(answer::limit_from(self.longest_answer));
+                (limit, before_anything_newer_than(time))
+            }
+            Probe::Cap { count, .. } => {
+                let more = answer::limit_from(count).saturating_add(1);
+                let newest = Cursor { timestamp: FAR_FUTURE, id: NO_MESSAGE.into() };
+                (more.max(self.bounds.page_size), newest)
+            }
+        };
+        Ask { limit, cursor: Some(cursor), bot_session: false }
     }
 
     /// The request that will follow if the answer to `ask`, whose first message is known already, turns
@@ -171,9 +218,12 @@ impl Walk {
         };
         let last = first.timestamp <= chat_start
             || self.bounds.since.is_some_and(|since| first.timestamp < since)
-            || self.position.timestamp().is_some_and(|time| first.timestamp >= time);
-        let ordinary =
-            self.widened.is_none() && !self.confirming && self.filters == Filters::AllApply;
+            || self.position.timestamp().is_some_and(|time| first.timestamp >= time)
+            || self.bounds.until.is_some_and(|until| first.timestamp > until);
+        let ordinary = self.widened.is_none()
+            && !self.confirming
+            && self.probe.is_none()
+            && self.filters == Filters::AllApply;
         if last || !ordinary {
             return None;
         }
@@ -225,7 +275,14 @@ impl Walk {
         if self.position.ids.iter().all(|id| id.as_str() < NO_MESSAGE) {
             NO_MESSAGE.into()
         } else {
-            "z".repeat(NO_MESSAGE.len()).into()
+            LAST_ID.into()
         }
     }
+}
+
+/// A cursor that leaves out nothing of this time. NOTE: it stands a millisecond later, because a strict
+/// keyset would leave out those of the very time whose ids sort behind `NO_MESSAGE`, and an id that is not
+/// hexadecimal may be refused; what comes too new is dropped.
+fn before_anything_newer_than(time: Timestamp) -> Cursor {
+    Cursor { timestamp: time.next_milli(), id: NO_MESSAGE.into() }
 }

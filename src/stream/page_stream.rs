@@ -21,7 +21,8 @@ pub struct Page {
     pub messages: Vec<Message>,
     /// Those that could not be read, newest first.
     pub malformed: Vec<Error>,
-    /// The span of the whole chat, as this page stated it.
+    /// The span of the whole chat, as this page's response stated it or, where that said nothing, the latest
+    /// before it.
     pub chat_span: Option<Span>,
 }
 

@@ -95,7 +95,7 @@ pub(super) struct Pages<T> {
 impl<T> Pages<T> {
     pub(super) fn new(source: Source<T>) -> Self {
         let state = match source.refusal {
-            Some(error) => State::Failed(error.at(source.chat.as_str(), None)),
+            Some(error) => State::Failed(error),
             None if source.bounds.max_messages == Some(0) => State::Ended(End::ReachedMax),
             None => State::Idle,
         };
@@ -260,8 +260,13 @@ impl<T> Pages<T> {
             Some(session) => of_other_session(body, session.as_str())?,
             None => Vec::new(),
         };
-        if let (ChatTime::At(oldest), ChatTime::At(newest)) = (chat_start, chat_latest) {
-            self.chat_span = Some(Span { oldest, newest });
+        match (chat_start, chat_latest) {
+            (ChatTime::At(oldest), ChatTime::At(newest)) => {
+                self.chat_span = Some(Span { oldest, newest });
+            }
+            (ChatTime::Empty, _) => self.chat_span = None,
+            // An answer that says nothing of it takes nothing back.
+            _ => {}
         }
         let start = self.walk.position().clone();
         let answer = Answer { keys: &keys, of_other_session: &of_other_session, chat_start };
@@ -342,12 +347,11 @@ impl<T> Pages<T> {
         self.walk.position()
     }
 
-    /// The times between which messages are handed out, newest first, once an answer has told.
-    pub(super) fn range(&self) -> Option<(Timestamp, Timestamp)> {
-        let span = self.chat_span?;
+    /// The times between which messages of such a chat are handed out, newest first.
+    pub(super) fn range(&self, span: Span) -> (Timestamp, Timestamp) {
         let newest = self.until.map_or(span.newest, |until| until.min(span.newest));
         let oldest = self.since.map_or(span.oldest, |since| since.max(span.oldest));
-        Some((newest, oldest))
+        (newest, oldest)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What one answer means for the walk.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::{Ask, ChatTime, DEFAULT_LIMIT, End, Filters, MOST_TIED, Next, Walk};
+use super::{Ask, ChatTime, DEFAULT_LIMIT, End, Filters, MOST_TIED, Next, Probe, Walk};
 use crate::checkpoint::Key;
 use crate::id::MessageId;
 use crate::timestamp::Timestamp;
@@ -47,12 +47,16 @@ struct Sorted {
     /// Whether a message with a place is among those passed.
     progress: bool,
     duplicates: u64,
-    /// Whether a message newer than the walk's position stood in the answer.
+    /// Whether a message newer than the time that was asked for stood in the answer.
     newer: bool,
     /// The oldest timestamp that is not newer than the walk's position.
     oldest: Option<Timestamp>,
     /// How many messages handed out earlier stood in the answer, at the cursor's timestamp.
     held: usize,
+    /// How many messages say nothing of a cap: there twice, newer than the walk stands, or the cursor's own.
+    surplus: usize,
+    /// How many messages without a place stood in the answer.
+    unplaced: usize,
     reached_since: bool,
     /// Whether the message that the request named as its cursor stood in the answer.
     holds_cursor: bool,
@@ -62,9 +66,14 @@ impl Walk {
     /// Takes the answer to `ask`: says what is new in it, moves the position on, decides what follows.
     pub(crate) fn receive(&mut self, ask: &Ask, answer: Answer<'_>) -> Verdict {
         self.chat_start = answer.chat_start;
+        if let Some(probe) = self.probe.take() {
+            return self.judge(probe, answer);
+        }
         let mut sorted = self.sort_out(ask, answer);
         let mut next = self.decide(ask, answer, &sorted);
-        if next == Next::Ask && sorted.leading > 0 {
+        self.longest_answer = self.longest_answer.max(answer.keys.len() - sorted.surplus);
+        // Behind a probe there is nothing more to come.
+        if next == Next::Ask && sorted.leading > 0 && self.probe.is_none() {
             // Nothing with a place comes before these, so their place is only certain once their elders
             // are here. Under either reading of the cursor the next answer holds them again.
             let leading: HashSet<usize> = sorted.kept.drain(..sorted.leading).collect();
@@ -90,7 +99,7 @@ impl Walk {
                 sorted.passed.iter().map(|index| answer.keys[*index].clone()).collect();
             self.position.advance(&passed);
         }
-        if self.position.ids.len() > MOST_TIED {
+        if self.position.ids.len() + self.position.unplaced.len() > MOST_TIED {
             next = Next::Stalled("more messages share one timestamp than a chat can have");
         }
         let kept =
@@ -106,7 +115,10 @@ impl Walk {
         let held: HashSet<&MessageId> = self.position.ids.iter().collect();
         // Only behind everything older than the cursor can a message without a place be one sent again.
         let older = |key: &Key| matches!(key, Key::Placed(cursor) if Some(cursor.timestamp) < here);
-        let mut resent: Vec<u64> = self.position.unplaced.iter().map(|u| u.fingerprint).collect();
+        let mut resent: HashMap<u64, usize> = HashMap::new();
+        for unplaced in &self.position.unplaced {
+            *resent.entry(unplaced.fingerprint).or_default() += 1;
+        }
         let resent_from = if resent.is_empty() {
             0
         } else {
@@ -134,9 +146,10 @@ impl Walk {
                         sorted.duplicates += 1;
                         continue;
                     }
-                    let known = resent.iter().position(|earlier| earlier == fingerprint);
-                    if let Some(earlier) = known.filter(|_| place >= resent_from) {
-                        resent.swap_remove(earlier);
+                    sorted.unplaced += 1;
+                    let known = resent.get_mut(fingerprint).filter(|count| **count > 0);
+                    if let Some(count) = known.filter(|_| place >= resent_from) {
+                        *count -= 1;
                         sorted.duplicates += 1;
                     } else if !foreign {
                         sorted.kept.push(index);
@@ -145,11 +158,15 @@ impl Walk {
                     continue;
                 }
             };
-            sorted.holds_cursor |= self.names_cursor(ask, key);
+            if self.names_cursor(ask, key) && !std::mem::replace(&mut sorted.holds_cursor, true) {
+                sorted.surplus += 1;
+            }
             behind_newer = newest.is_some_and(|newest| key.timestamp > newest);
             if behind_newer {
                 sorted.duplicates += 1;
-                sorted.newer = true;
+                sorted.surplus += 1;
+                sorted.newer |=
+                    ask.cursor.as_ref().is_none_or(|asked| key.timestamp > asked.timestamp);
                 continue;
             }
             if sorted.oldest.is_none() {
@@ -167,6 +184,7 @@ impl Walk {
                 }
             };
             if repeated {
+                sorted.surplus += 1;
                 sorted.duplicates += 1;
             } else if here == Some(key.timestamp) && held.contains(&key.id) {
                 sorted.held += 1;
@@ -220,12 +238,13 @@ impl Walk {
             return Next::End(End::ReachedStart);
         }
         if short && goes_on && !in_session && !self.confirming {
-            self.cap = Some(self.cap.map_or(count, |cap| cap.max(count)));
+            let gave = count - sorted.surplus;
+            self.cap = Some(self.cap.map_or(gave, |cap| cap.max(gave)));
             self.growing = false;
-            self.limit = self.limit.min(limit_from(count)).max(self.bounds.page_size);
+            self.limit = self.limit.min(limit_from(gave)).max(self.bounds.page_size);
         }
         match self.filters {
-            Filters::CursorAlone { suspected_cap } if count > suspected_cap => {
+            Filters::CursorAlone { suspected_cap } if count - sorted.surplus > suspected_cap => {
                 return Next::End(End::ReachedStart);
             }
             Filters::AllApply if in_session && sorted.holds_cursor => {
@@ -237,41 +256,136 @@ impl Walk {
             if reached_start && !full {
                 return Next::End(End::ReachedStart);
             }
+            if sorted.leading > 0 {
+                return self.probe_cap(count, answer.chat_start);
+            }
             return self.ask_without_session(count);
         }
         if sorted.progress {
             return self.after_progress(ask, sorted, short);
         }
+        let too_new = self.position.cursor.is_none() && sorted.unplaced == 0;
+        if too_new && !self.exactly_until {
+            self.exactly_until = true;
+            return Next::Ask;
+        }
         if !short {
             return self.widen(ask);
         }
         if self.position.cursor.is_none() {
-            return match sorted.kept.is_empty() {
-                // Nothing here has a place, and there is no more of it.
-                _ if !full && !sorted.newer => Next::End(End::ReachedStart),
-                false => Next::Stalled(
-                    "no message of the answer can be read, so there is no way past them",
-                ),
-                // Everything is newer than `until`: the session's filter alone was applied.
-                true if ask.bot_session => self.ask_without_session(count),
-                true => Next::Stalled("the answer holds no message of the time that was asked for"),
-            };
+            return self.without_a_place(ask, answer, sorted, full);
         }
         if !self.confirming {
             self.confirming = true;
+            self.confirming_unplaced = sorted.unplaced > 0;
             let more_than_held = limit_from(self.position.ids.len()).saturating_add(1);
             self.widened = Some((self.position.timestamp(), ask.limit.max(more_than_held)));
             return Next::Ask;
         }
+        let shorter = count < self.longest_answer;
         if sorted.held < self.position.ids.len() {
-            return Next::Stalled(
-                "more messages share one timestamp than the server puts on a page",
-            );
+            // An answer that is shorter than another was is no cap's doing: some have been deleted.
+            if shorter {
+                return Next::End(End::ReachedStart);
+            }
+            return self.probe_cap(count, ChatTime::Unknown);
         }
         if sorted.newer && !reached_start {
             return Next::Stalled("the server sends the same messages whatever the cursor");
         }
+        let unplaced = sorted.unplaced > 0 || self.confirming_unplaced;
+        if unplaced && !shorter {
+            if ask.bot_session {
+                return self.probe_cap(count, answer.chat_start);
+            }
+            // The rest has no place. Is that where the chat begins, or as far as a cap lets see?
+            match answer.chat_start {
+                ChatTime::At(start) if goes_on => {
+                    self.probe = Some(Probe::Start(start));
+                    return Next::Ask;
+                }
+                _ if self.cap.is_some_and(|cap| count >= cap) && !reached_start => {
+                    return Next::Stalled(NO_WAY_PAST);
+                }
+                _ => {}
+            }
+        }
         Next::End(End::ReachedStart)
+    }
+
+    /// A short answer that showed no place to go on from: the end, or a cap that hides what is older?
+    fn without_a_place(
+        &mut self,
+        ask: &Ask,
+        answer: Answer<'_>,
+        sorted: &Sorted,
+        full: bool,
+    ) -> Next {
+        if ask.bot_session && sorted.unplaced > 0 {
+            return self.probe_cap(answer.keys.len(), answer.chat_start);
+        }
+        if ask.bot_session && sorted.newer {
+            return self.ask_without_session(answer.keys.len());
+        }
+        if sorted.unplaced == 0 {
+            return Next::Stalled(NOT_OF_THAT_TIME);
+        }
+        match answer.chat_start {
+            ChatTime::At(start) if !full => {
+                self.probe = Some(Probe::Start(start));
+                Next::Ask
+            }
+            ChatTime::Empty if !full => Next::End(End::ReachedStart),
+            _ => Next::Stalled(NO_WAY_PAST),
+        }
+    }
+
+    fn probe_cap(&mut self, count: usize, start: ChatTime) -> Next {
+        let start = match start {
+            ChatTime::At(start) => Some(start),
+            ChatTime::Empty | ChatTime::Unknown => None,
+        };
+        self.probe = Some(Probe::Cap { count, start });
+        Next::Ask
+    }
+
+    /// The answer to a probe: an end, or more than can be reached.
+    fn judge(&mut self, probe: Probe, answer: Answer<'_>) -> Verdict {
+        let known: HashSet<u64> = self.position.unplaced.iter().map(|u| u.fingerprint).collect();
+        let handed_out = |key: &Key| match key {
+            Key::Placed(cursor) => {
+                self.position.ids.contains(&cursor.id)
+                    || self.bounds.until.is_some_and(|until| cursor.timestamp > until)
+            }
+            Key::Unplaced(fingerprint) => known.contains(fingerprint),
+        };
+        let (is_end, otherwise) = match probe {
+            // The very messages that have no place, again, are all that there is.
+            Probe::Start(_) => {
+                let most = self.cap.unwrap_or(DEFAULT_LIMIT as usize).max(self.longest_answer);
+                let is_whole = (1..most).contains(&answer.keys.len());
+                (is_whole && answer.keys.iter().all(handed_out), NO_WAY_PAST)
+            }
+            Probe::Cap { count, start } => {
+                let (mut ids, mut unplaced) = (HashSet::new(), 0);
+                for key in answer.keys {
+                    match key {
+                        Key::Placed(cursor) => drop(ids.insert(&cursor.id)),
+                        Key::Unplaced(_) => unplaced += 1,
+                    }
+                }
+                let no_cap = ids.len() + unplaced > count;
+                self.probe = start.filter(|_| !no_cap).map(Probe::Start);
+                (no_cap, TOO_MANY_TIE)
+            }
+        };
+        let next = match (is_end, self.probe) {
+            (true, _) => Next::End(End::ReachedStart),
+            (false, Some(_)) => Next::Ask,
+            (false, None) => Next::Stalled(otherwise),
+        };
+        let duplicates = answer.keys.len() as u64;
+        Verdict { kept: Kept::Only(Vec::new()), duplicates, next }
     }
 
     fn after_progress(&mut self, ask: &Ask, sorted: &Sorted, short: bool) -> Next {
@@ -325,12 +439,17 @@ impl Walk {
     }
 }
 
+const NO_WAY_PAST: &str = "a whole page of messages has no readable `_id` and `timestamp`, so there is no \
+                           cursor to go on from";
+const NOT_OF_THAT_TIME: &str = "the answer holds no message of the time that was asked for";
+const TOO_MANY_TIE: &str = "more messages share one timestamp than the server puts on a page";
+
 /// The middle between a `limit` that was answered and one that was refused, nearer to the former.
 pub(super) fn halfway(answered: u32, refused: u32) -> u32 {
     answered.saturating_add(refused.saturating_sub(answered) / 2)
 }
 
-fn limit_from(count: usize) -> u32 {
+pub(super) fn limit_from(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 

@@ -138,7 +138,8 @@ impl Model {
                 time += if tied { 0 } else { rng.i64(1..50) };
                 ModelMessage {
                     time,
-                    id: format!("{:x}{index:04}", rng.u32(..)),
+                    // Opaque: not every id is hexadecimal.
+                    id: format!("{}{:x}{index:04}", rng.lowercase(), rng.u32(..)),
                     in_session: rng.f64() < session_share,
                     readable: rng.f64() >= unreadable_share,
                 }
@@ -156,6 +157,9 @@ impl Model {
         let caps: &[Option<usize>] = match (all_readable, first_ties, chat_start) {
             (true, true, ChatTime::At(_)) => &[None, None, Some(50), Some(100)],
             (true, ..) => &[None, None, Some(1), Some(7), Some(50), Some(100)],
+            (false, false, ChatTime::At(start)) if start.as_millis() <= messages[0].time => {
+                &[None, None, Some(1), Some(7), Some(50), Some(100)]
+            }
             (false, ..) if largest_tie(&messages) < 50 => &[None, None, Some(50), Some(100)],
             (false, ..) => &[None],
         };

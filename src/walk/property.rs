@@ -69,12 +69,24 @@ fn is_passable(model: &Model, bounds: &Bounds) -> bool {
     let cursor_applies = bounds.bot_session.is_none() || model.filter != Filter::CursorIgnored;
     // Without a place there is no cursor: a run of unreadable messages must fit on a page, and if nothing
     // else is there, the documented default of `limit` may be a cap.
-    let readable = model.messages.iter().filter(|message| message.readable).count();
     let count = model.messages.len();
-    let room_for_unreadable = readable == count || (most > count && (readable > 0 || count < 50));
-    // Messages newer than the cursor, and no `minTime` that was reached: the cursor may be ignored.
+    let all_readable = model.messages.iter().all(|message| message.readable);
+    let until = bounds.until.map_or(i64::MAX, Timestamp::as_millis);
+    let within = || model.messages.iter().filter(|message| message.time <= until);
+    let one_readable = within().any(|message| message.readable);
     let first = model.messages.first().map(|message| Timestamp::from_millis(message.time));
-    let honest = model.oddity != Oddity::Newer || first.map(ChatTime::At) == Some(model.chat_start);
+    let start_is_true = first.map(ChatTime::At) == Some(model.chat_start);
+    // At the chat's old end, they are told from a cap by `minTime` alone.
+    let first_group = model.messages.chunk_by(|a, b| a.time == b.time).next().unwrap_or_default();
+    let first_readable = first_group.iter().all(|message| message.readable);
+    let start_is_lower = !start_is_true
+        && matches!((first, model.chat_start), (Some(first), ChatTime::At(start)) if start < first);
+    let room_for_unreadable = all_readable
+        || (most > count
+            && (one_readable || (count < 50 && start_is_true && bounds.until.is_none()))
+            && (first_readable || !(start_is_lower || bounds.bot_session.is_some())));
+    // Messages newer than the cursor, and no `minTime` that was reached: the cursor may be ignored.
+    let honest = model.oddity != Oddity::Newer || start_is_true;
     let small_enough = model.largest_limit.is_none_or(|limit| bounds.page_size <= limit);
     room_for_ties
         && (cursor_applies || most > count)

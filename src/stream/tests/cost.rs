@@ -114,7 +114,8 @@ async fn since_costs_no_extra_request_and_both_bounds_are_inclusive() {
     assert_eq!(drain(&mut stream).await.0, (60..=90).rev().collect::<Vec<_>>());
     assert_eq!((transport.count(), stream.end()), (2, Some(End::ReachedSince)));
     let query = transport.urls()[1].query().unwrap().to_owned();
-    assert_eq!(query, "limit=50&beforeTime=1900&beforeId=ffffffffffffffffffffffff");
+    // A millisecond later, so that no reading of the cursor leaves out one of that very time.
+    assert_eq!(query, "limit=50&beforeTime=1901&beforeId=ffffffffffffffffffffffff");
 }
 
 #[tokio::test]
