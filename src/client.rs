@@ -206,7 +206,7 @@ impl ClientBuilder {
         }
         let http = match self.http_client {
             Some(client) => client,
-            None => own_http_client()?,
+            None => own_http_client(&base)?,
         };
         let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new(http, token));
         let endpoint = Endpoint { base, transport, retry: self.retry, timeout, max_body_bytes };
@@ -215,8 +215,13 @@ impl ClientBuilder {
 }
 
 /// Only one layer retries, and nobody carries the token elsewhere.
-fn own_http_client() -> Result<reqwest::Client, Error> {
-    reqwest::Client::builder()
+fn own_http_client(base: &Url) -> Result<reqwest::Client, Error> {
+    let mut builder = reqwest::Client::builder();
+    if base.scheme() == "http" {
+        // NOTE: a proxy that the environment names would read the token. To https it is a tunnel.
+        builder = builder.no_proxy();
+    }
+    builder
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))

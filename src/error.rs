@@ -46,9 +46,11 @@ pub enum ErrorKind {
     BodyTooLarge,
     /// A body that is not a page of this endpoint, such as a proxy's HTML. Never retried.
     MalformedPage,
-    /// One message that cannot be read. The others of its page are unharmed and the stream goes on.
+    /// One message that cannot be read. The others of its page are unharmed and the stream goes on. Never
+    /// retried: the page as such arrived.
     MalformedMessage,
-    /// The server cannot be got past: the walk would have to repeat itself or to lose messages.
+    /// The server cannot be got past: the walk would have to repeat itself or to lose messages. Never
+    /// retried: the server answered, and would again.
     Stalled,
 }
 
@@ -181,7 +183,8 @@ impl Error {
         }
     }
 
-    /// How often the page was asked for, retries included; 0 when nothing was sent.
+    /// How often the page was asked for, retries included; 0 when nothing was sent. Of a message that cannot
+    /// be read: how often its page was.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
@@ -224,7 +227,10 @@ impl Error {
             ErrorKind::BodyTooLarge => "use a smaller page size or raise max_body_bytes",
             ErrorKind::MalformedPage => "check the base URL and any proxy on the way",
             ErrorKind::MalformedMessage => "see raw_message(); the stream goes on",
-            ErrorKind::Stalled => "resume from the checkpoint with a larger page size",
+            ErrorKind::Stalled => {
+                "what came before is complete; to read on behind it, begin anew with until() at an \
+                 earlier time"
+            }
         }
     }
 }

@@ -25,6 +25,9 @@ use crate::error::{Error, ErrorKind};
 use crate::retry::Retries;
 use crate::transport::{Body, Sending};
 
+/// A deadline that is noticed later than this was missed because nobody polled, not because of the server.
+const LATE: Duration = Duration::from_millis(50);
+
 /// The most room made for a body before it arrives, whatever length its server announces.
 const MOST_ROOM: u64 = 1024 * 1024;
 
@@ -48,8 +51,8 @@ pin_project! {
 pin_project! {
     /// Asks for one page until it is here or given up.
     ///
-    /// Dropping it aborts the request. It may be left unpolled for as long as one likes; a deadline that
-    /// passes meanwhile is noticed by the next poll only if no answer is there by then.
+    /// Dropping it aborts the request. It may be left unpolled for as long as one likes: a deadline that passed
+    /// meanwhile begins anew, and the time does not count towards the retries' either.
     pub(crate) struct Fetch {
         #[pin]
         state: State,
@@ -59,6 +62,11 @@ pin_project! {
         body: Vec<u8>,
         bytes: u64,
         began: Option<Instant>,
+        attempt_began: Option<Instant>,
+        // For the present attempt.
+        timeout: Duration,
+        // The time that the attempts and waits before the present one were allowed and took.
+        spent: Duration,
         span: Span,
     }
 }
@@ -74,6 +82,9 @@ impl Fetch {
             body: Vec::new(),
             bytes: 0,
             began: None,
+            attempt_began: None,
+            timeout: endpoint.timeout,
+            spent: Duration::ZERO,
             span,
         }
     }
@@ -142,12 +153,16 @@ impl Future for Fetch {
                     continue;
                 }
                 StateProjection::Idle => {
-                    this.began.get_or_insert_with(Instant::now);
+                    let now = Instant::now();
+                    this.began.get_or_insert(now);
+                    *this.attempt_began = Some(now);
+                    *this.timeout =
+                        this.retries.time_for_attempt(this.endpoint.timeout, *this.spent);
                     this.retries.count_attempt();
                     this.span.record("attempt", this.retries.attempts());
                     this.body.clear();
                     let sending = this.endpoint.transport.send(this.url.clone());
-                    let deadline = sleep(this.endpoint.timeout);
+                    let deadline = sleep(*this.timeout);
                     this.state.set(State::Sending { sending, deadline });
                     continue;
                 }
@@ -174,8 +189,8 @@ impl Future for Fetch {
                     }
                     Poll::Ready(Err(error)) => error,
                     Poll::Pending => {
-                        ready!(deadline.poll(cx));
-                        timed_out(this.endpoint.timeout, "no answer began")
+                        ready!(poll_deadline(deadline, *this.timeout, cx));
+                        timed_out(*this.timeout, "no answer began")
                     }
                 },
                 StateProjection::Reading { body, deadline } => match body.as_mut().poll_next(cx) {
@@ -195,16 +210,18 @@ impl Future for Fetch {
                         return Poll::Ready(Ok(std::mem::take(this.body)));
                     }
                     Poll::Pending => {
-                        ready!(deadline.poll(cx));
-                        timed_out(this.endpoint.timeout, "the answer was not complete")
+                        ready!(poll_deadline(deadline, *this.timeout, cx));
+                        timed_out(*this.timeout, "the answer was not complete")
                     }
                 },
                 // A late poll is answered by silence, not by a panic.
                 StateProjection::Finished => return Poll::Pending,
             };
-            let elapsed = this.began.map(|began| began.elapsed()).unwrap_or_default();
-            match this.retries.wait_after(&failure, elapsed) {
+            let took = this.attempt_began.map(|began| began.elapsed()).unwrap_or_default();
+            *this.spent = this.spent.saturating_add(took.min(*this.timeout));
+            match this.retries.wait_after(&failure, *this.spent) {
                 Some(wait) => {
+                    *this.spent = this.spent.saturating_add(wait);
                     tracing::warn!(
                         attempt = this.retries.attempts(),
                         kind = ?failure.kind(),
@@ -216,12 +233,34 @@ impl Future for Fetch {
                 }
                 None => {
                     this.state.set(State::Finished);
+                    let elapsed = this.began.map(|began| began.elapsed()).unwrap_or_default();
                     return Poll::Ready(Err(
                         failure.with_attempts(this.retries.attempts(), elapsed)
                     ));
                 }
             }
         }
+    }
+}
+
+/// Ready when the attempt has had its time. If the deadline passed while nobody polled, what has arrived may
+/// not have been taken from the socket yet: the time begins anew.
+fn poll_deadline(
+    mut deadline: Pin<&mut Sleep>,
+    timeout: Duration,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    ready!(deadline.as_mut().poll(cx));
+    let now = Instant::now();
+    if now.saturating_duration_since(deadline.deadline()) <= LATE {
+        return Poll::Ready(());
+    }
+    match now.checked_add(timeout) {
+        Some(later) => {
+            deadline.as_mut().reset(later);
+            deadline.poll(cx)
+        }
+        None => Poll::Pending,
     }
 }
 

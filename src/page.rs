@@ -6,6 +6,7 @@ mod place;
 mod tests;
 
 use std::any::Any;
+use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -28,15 +29,17 @@ pub(crate) struct DecodedPage<T> {
     pub(crate) chat_latest: ChatTime,
 }
 
-/// Reads a body.
-pub(crate) type Decode<T> = fn(&[u8]) -> Result<DecodedPage<T>, Error>;
+/// Reads the body that answers a request for so many messages.
+pub(crate) type Decode<T> = fn(&[u8], u32) -> Result<DecodedPage<T>, Error>;
 
 /// What reads a body into `T`s: for [`Message`] in one pass, for bare JSON without reading the text again,
 /// for any other type each from its own text.
 pub(crate) fn decoder<T: DeserializeOwned + 'static>() -> Decode<T> {
     let in_one_pass: Decode<Message> = decode_messages;
-    let bare: Decode<Box<RawValue>> = |body| decode_each(text_of(body)?, |raw| Ok(raw.to_owned()));
-    let each: Decode<T> = |body| decode_each(text_of(body)?, |raw| serde_json::from_str(raw.get()));
+    let bare: Decode<Box<RawValue>> =
+        |body, limit| decode_each(&Text::of(body), limit, |raw| Ok(raw.to_owned()));
+    let each: Decode<T> =
+        |body, limit| decode_each(&Text::of(body), limit, |raw| serde_json::from_str(raw.get()));
     let special: [&dyn Any; 2] = [&in_one_pass, &bare];
     special.into_iter().find_map(|decode| decode.downcast_ref()).copied().unwrap_or(each)
 }
@@ -44,46 +47,61 @@ pub(crate) fn decoder<T: DeserializeOwned + 'static>() -> Decode<T> {
 /// A guess at the length of a message, low enough that room for the page is made in one go.
 const SHORT_MESSAGE: usize = 512;
 
-fn decode_messages(body: &[u8]) -> Result<DecodedPage<Message>, Error> {
-    let text = text_of(body)?;
-    let room = text.len() / SHORT_MESSAGE + 1;
+/// How many messages more than asked for are taken. In memory a message is far larger than the few bytes
+/// that a hostile server needs to send one.
+const MOST_SURPLUS: usize = 10_000;
+
+fn most(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(MOST_SURPLUS)
+}
+
+fn decode_messages(body: &[u8], limit: u32) -> Result<DecodedPage<Message>, Error> {
+    let text = Text::of(body);
+    let room = text.room();
     let mut keys = Vec::with_capacity(room);
     let mut messages = Vec::with_capacity(room);
-    let elements = Elements(|message: Message| {
+    let take = |message: Message| {
         keys.push(Key::Placed(Cursor { timestamp: message.timestamp, id: message.id.clone() }));
         messages.push(Ok(message));
-    });
-    match read_envelope(text, elements) {
-        Ok(Envelope { chat_start, chat_latest }) => {
+    };
+    match read_envelope(&text.text, Elements { take, most: most(limit) }) {
+        Ok(Envelope { chat_start, chat_latest }) if text.altered.is_empty() => {
             Ok(DecodedPage { keys, messages, chat_start, chat_latest })
         }
         // One message is bad, or the whole page is: each on its own tells.
-        Err(_) => decode_each(text, |raw| serde_json::from_str(raw.get())),
+        _ => decode_each(&text, limit, |raw| serde_json::from_str(raw.get())),
     }
 }
 
 fn decode_each<T>(
-    text: &str,
+    text: &Text<'_>,
+    limit: u32,
     read: impl Fn(&RawValue) -> Result<T, serde_json::Error>,
 ) -> Result<DecodedPage<T>, Error> {
-    let room = text.len() / SHORT_MESSAGE + 1;
+    let room = text.room();
     let mut keys = Vec::with_capacity(room);
     let mut messages = Vec::with_capacity(room);
-    let elements = Elements(|raw: Each<'_>| {
-        let (key, message) = decode_one(raw.0, &read);
+    let take = |raw: Each<'_>| {
+        let (key, message) = decode_one(raw.0, text.is_altered(raw.0.get()), &read);
         keys.push(key);
         messages.push(message);
-    });
+    };
     let Envelope { chat_start, chat_latest } =
-        read_envelope(text, elements).map_err(|error| not_a_page(&error))?;
+        read_envelope(&text.text, Elements { take, most: most(limit) })
+            .map_err(|error| not_a_page(&error))?;
     Ok(DecodedPage { keys, messages, chat_start, chat_latest })
 }
 
 fn decode_one<T>(
     raw: &RawValue,
+    altered: bool,
     read: impl Fn(&RawValue) -> Result<T, serde_json::Error>,
 ) -> (Key, Result<T, Error>) {
     match place_of(raw) {
+        Place::At(cursor) if altered => {
+            let detail = format!("message {} cannot be read: it is not UTF-8", cursor.id);
+            (Key::Placed(cursor), Err(Error::malformed_message(detail, raw.get())))
+        }
         Place::At(cursor) => {
             let message = read(raw).map_err(|error| {
                 let (line, column) = (error.line(), error.column());
@@ -104,11 +122,13 @@ fn decode_one<T>(
     }
 }
 
-/// Which messages of the body belong to another session than `session`, or to none.
+/// Which messages of the body belong to another session than `session`, or to none. The body has been
+/// decoded before, so its length has been checked.
 pub(crate) fn of_other_session(body: &[u8], session: &str) -> Result<Vec<bool>, Error> {
     let mut others = Vec::new();
-    let elements = Elements(|raw: Each<'_>| others.push(belongs_to_other_session(raw.0, session)));
-    read_envelope(text_of(body)?, elements).map_err(|error| not_a_page(&error))?;
+    let take = |raw: Each<'_>| others.push(belongs_to_other_session(raw.0, session));
+    read_envelope(&Text::of(body).text, Elements { take, most: usize::MAX })
+        .map_err(|error| not_a_page(&error))?;
     Ok(others)
 }
 
@@ -133,12 +153,43 @@ pub(crate) fn first_cursor(head: &[u8]) -> Option<Cursor> {
     }
 }
 
-/// UTF-8 is checked once, for the whole body; every text in it is then taken as it is.
-fn text_of(body: &[u8]) -> Result<&str, Error> {
-    simdutf8::compat::from_utf8(body).map_err(|error| {
-        let detail = format!("the answer is not UTF-8 from byte {} on", error.valid_up_to());
-        Error::new(ErrorKind::MalformedPage, detail)
-    })
+/// A body as text. UTF-8 is checked once, for the whole of it; every text in it is then taken as it is.
+struct Text<'a> {
+    text: Cow<'a, str>,
+    /// Where bytes that are no UTF-8 were replaced by U+FFFD, ascending: they cost the message they stand in.
+    altered: Vec<usize>,
+}
+
+impl<'a> Text<'a> {
+    fn of(body: &'a [u8]) -> Self {
+        if let Ok(text) = simdutf8::basic::from_utf8(body) {
+            return Self { text: Cow::Borrowed(text), altered: Vec::new() };
+        }
+        let mut text = String::with_capacity(body.len());
+        let mut altered = Vec::new();
+        for chunk in body.utf8_chunks() {
+            text.push_str(chunk.valid());
+            if !chunk.invalid().is_empty() {
+                altered.push(text.len());
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        Self { text: Cow::Owned(text), altered }
+    }
+
+    fn room(&self) -> usize {
+        self.text.len() / SHORT_MESSAGE + 1
+    }
+
+    /// Whether something was replaced within `part`, a slice of this text.
+    fn is_altered(&self, part: &str) -> bool {
+        if self.altered.is_empty() {
+            return false;
+        }
+        let start = part.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
+        let first = self.altered.partition_point(|at| *at < start);
+        self.altered.get(first).is_some_and(|at| *at < start.saturating_add(part.len()))
+    }
 }
 
 /// NOTE: the message of a `serde_json::Error` may quote the body; its place and category do not.
@@ -149,8 +200,8 @@ fn not_a_page(error: &serde_json::Error) -> Error {
         Category::Eof => "the JSON ends too early",
         Category::Syntax | Category::Io => "this is no JSON",
         Category::Data => {
-            "expected an object with an array `messages`, and `minTime` and `maxTime` in whole epoch \
-             milliseconds or false"
+            "expected an object with an array `messages`, not far longer than asked for, and `minTime` and \
+             `maxTime` in whole epoch milliseconds or false"
         }
     };
     let detail =

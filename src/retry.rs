@@ -74,7 +74,9 @@ impl RetryPolicy {
         self
     }
 
-    /// No attempt begins later than this after the page's first one. Default 2 minutes.
+    /// The time for one page, attempts and waits together. Default 2 minutes. The first attempt has its own
+    /// [`timeout`](crate::ClientBuilder::timeout) whatever this is; a retry gets what is left. Time in which
+    /// nobody polls the stream does not count.
     pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
         self.max_elapsed = elapsed;
         self
@@ -124,7 +126,16 @@ impl Retries {
         self.attempts
     }
 
-    /// How long to wait after `error` before the next attempt, `elapsed` after the first one began;
+    /// How long the next attempt may take, of which each may take `timeout`. A retry gets what is left of the
+    /// page's time; the first attempt has its own whatever that is.
+    pub(crate) fn time_for_attempt(&self, timeout: Duration, spent: Duration) -> Duration {
+        match self.attempts {
+            0 => timeout,
+            _ => timeout.min(self.policy.max_elapsed.saturating_sub(spent)),
+        }
+    }
+
+    /// How long to wait after `error` before the next attempt, when `elapsed` has been spent on the page;
     /// `None` to give up.
     pub(crate) fn wait_after(&mut self, error: &Error, elapsed: Duration) -> Option<Duration> {
         if !error.is_retryable() || self.attempts >= self.policy.max_attempts {

@@ -7,6 +7,7 @@ pub(crate) mod scripted;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::time::SystemTime;
 
@@ -111,12 +112,17 @@ fn broken(error: reqwest::Error, what: &'static str) -> Error {
 }
 
 /// Whether the body arrived but is not what its `Content-Encoding` says: asking again would not help. A
-/// body that ends too soon is a broken connection.
+/// body that ends too soon, or an error of the connection below the decoder, is a broken connection.
 fn is_bad_encoding(error: &reqwest::Error) -> bool {
     let mut source = error.source();
     while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<std::io::Error>() {
-            return cause.kind() == std::io::ErrorKind::InvalidData;
+        if let Some(cause) = cause.downcast_ref::<io::Error>() {
+            let of_connection = cause.get_ref().is_some_and(|inner| inner.is::<reqwest::Error>());
+            let of_decoder = matches!(
+                cause.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other
+            );
+            return error.is_decode() && of_decoder && !of_connection;
         }
         source = cause.source();
     }

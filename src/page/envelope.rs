@@ -18,7 +18,11 @@ pub(super) struct Envelope {
 }
 
 /// Takes the elements of `messages` one by one.
-pub(super) struct Elements<F>(pub(super) F);
+pub(super) struct Elements<F> {
+    pub(super) take: F,
+    /// With more of them than this the body is refused.
+    pub(super) most: usize,
+}
 
 /// One element as text, whatever it is.
 #[derive(Deserialize)]
@@ -118,8 +122,10 @@ impl<'de, M: Deserialize<'de>, F: FnMut(M)> Visitor<'de> for ElementsSeed<'_, M,
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let mut left = self.elements.most;
         while let Some(element) = seq.next_element()? {
-            (self.elements.0)(element);
+            left = left.checked_sub(1).ok_or_else(|| A::Error::custom("too many messages"))?;
+            (self.elements.take)(element);
         }
         Ok(())
     }

@@ -1,15 +1,20 @@
 use proptest::prelude::*;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{decoder, first_cursor, of_other_session};
+use super::{DecodedPage, MOST_SURPLUS, decoder, first_cursor, of_other_session};
 use crate::checkpoint::{Cursor, Key};
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::message::Message;
 use crate::timestamp::Timestamp;
 use crate::walk::ChatTime;
 
 const PAGE: &str = include_str!("../../tests/fixtures/get_messages_of_a_chat.json");
+
+fn decode<T: DeserializeOwned + 'static>(body: &[u8]) -> Result<DecodedPage<T>, Error> {
+    decoder::<T>()(body, 50)
+}
 
 fn key(millis: i64, id: &str) -> Key {
     Key::Placed(Cursor { timestamp: Timestamp::from_millis(millis), id: id.into() })
@@ -21,13 +26,13 @@ fn at(millis: i64) -> ChatTime {
 
 #[test]
 fn the_reference_s_page() {
-    let page = decoder::<Message>()(PAGE.as_bytes()).unwrap();
+    let page = decode::<Message>(PAGE.as_bytes()).unwrap();
     assert_eq!(page.keys, [key(1_757_055_477_000, "68ba89f8c909657dffcf267c")]);
     assert_eq!(page.messages[0].as_ref().unwrap().text.as_deref(), Some("Hi"));
     assert_eq!(page.chat_start, at(1_746_616_143_295));
     assert_eq!(page.chat_latest, at(1_757_056_145_969));
 
-    let raw = decoder::<Box<RawValue>>()(PAGE.as_bytes()).unwrap();
+    let raw = decode::<Box<RawValue>>(PAGE.as_bytes()).unwrap();
     assert_eq!(raw.keys, page.keys);
     let value: Value = serde_json::from_str(PAGE).unwrap();
     let text = raw.messages[0].as_ref().unwrap().get();
@@ -44,7 +49,7 @@ fn what_is_said_of_the_chat() {
         (r#","minTime":-7,"more":{"minTime":true}"#, at(-7)),
     ] {
         let body = format!(r#" {{"messages":[]{rest}}} "#);
-        let page = decoder::<Message>()(body.as_bytes()).unwrap();
+        let page = decode::<Message>(body.as_bytes()).unwrap();
         assert_eq!((page.chat_start, page.chat_latest), (start, ChatTime::Unknown), "{body}");
     }
 }
@@ -72,16 +77,14 @@ fn what_is_not_the_endpoint_s_is_refused_without_quoting_it() {
         "{\"messages\":[\"\u{1}private\"]}",
     ] {
         for error in [
-            decoder::<Message>()(body.as_bytes()).unwrap_err(),
-            decoder::<Value>()(body.as_bytes()).unwrap_err(),
+            decode::<Message>(body.as_bytes()).unwrap_err(),
+            decode::<Value>(body.as_bytes()).unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrorKind::MalformedPage, "{body}");
             let shown = format!("{error} {error:?}");
             assert!(!shown.contains("private"), "{shown}");
         }
     }
-    let error = decoder::<Message>()(b"{\"messages\":[\"\xff\"]}").unwrap_err();
-    assert!(error.to_string().contains("UTF-8 from byte 14"), "{error}");
 }
 
 /// Texts of which each is a bad message, and whether it has a place.
@@ -110,7 +113,7 @@ fn one_bad_message_costs_itself_alone() {
     let good = |id: &str| format!(r#"{{"_id":"{id}","timestamp":5,"text":"hi"}}"#);
     for (bad, has_place) in BAD {
         let body = format!(r#"{{"messages":[{},{bad},{}],"minTime":5}}"#, good("x"), good("y"));
-        let page = decoder::<Message>()(body.as_bytes()).unwrap();
+        let page = decode::<Message>(body.as_bytes()).unwrap();
         assert_eq!(page.chat_start, at(5));
         assert_eq!((&page.keys[0], &page.keys[2]), (&key(5, "x"), &key(5, "y")));
         assert_eq!(page.keys[1] == key(5, "a"), *has_place, "{bad}");
@@ -122,8 +125,38 @@ fn one_bad_message_costs_itself_alone() {
 }
 
 #[test]
+fn what_is_no_utf_8_costs_its_message_alone() {
+    let body = b"{\"messages\":[{\"_id\":\"a\",\"timestamp\":1},\
+        {\"_id\":\"b\",\"timestamp\":2,\"text\":\"private \xff\"},{\"_id\":\"\xfe\",\"timestamp\":3},\
+        {\"_id\":\"d\",\"timestamp\":4,\"text\":\"\xef\xbf\xbd\"}],\"x\":\"\xff\"}";
+    let page = decode::<Message>(body).unwrap();
+    let readable: Vec<bool> = page.messages.iter().map(Result::is_ok).collect();
+    assert_eq!(readable, [true, false, false, true]);
+    assert_eq!((&page.keys[1], &page.keys[3]), (&key(2, "b"), &key(4, "d")));
+    let error = page.messages[1].as_ref().unwrap_err();
+    assert!(error.to_string().contains("message b cannot be read: it is not UTF-8"), "{error}");
+    assert!(error.raw_message().unwrap().contains("private \u{fffd}"));
+    assert_eq!(decode::<Value>(body).unwrap().keys, page.keys);
+    assert_eq!(decode::<Value>(b"\xff\xfe").unwrap_err().kind(), ErrorKind::MalformedPage);
+}
+
+#[test]
+fn far_more_messages_than_asked_for_are_refused_before_they_fill_the_memory() {
+    let body = |count: usize| format!(r#"{{"messages":[{}1]}}"#, "1,".repeat(count - 1));
+    let most = 50 + MOST_SURPLUS;
+    assert_eq!(decode::<Message>(body(most).as_bytes()).unwrap().messages.len(), most);
+    for error in [
+        decode::<Message>(body(most + 1).as_bytes()).unwrap_err(),
+        decode::<Value>(body(1_000_000).as_bytes()).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::MalformedPage);
+        assert!(error.to_string().contains("not far longer than asked for"), "{error}");
+    }
+}
+
+#[test]
 fn equal_texts_without_a_place_are_known_again() {
-    let page = decoder::<Message>()(br#"{"messages":[null,{"a":1},null]}"#).unwrap();
+    let page = decode::<Message>(br#"{"messages":[null,{"a":1},null]}"#).unwrap();
     assert_eq!(page.keys[0], page.keys[2]);
     assert_ne!(page.keys[0], page.keys[1]);
 }
@@ -136,11 +169,11 @@ fn depth_and_length_are_no_danger() {
         r#"{{"messages":[{{"_id":"a","timestamp":1,"metadata":{{"x":{deep}}}}},{deep},
             {{"_id":"{long}","timestamp":2}},{{"_id":"b","timestamp":3,"list":{deep}}}],"x":{deep}}}"#
     );
-    match decoder::<Message>()(body.as_bytes()) {
+    match decode::<Message>(body.as_bytes()) {
         Ok(page) => assert_eq!(page.keys.len(), 4),
         Err(error) => assert_eq!(error.kind(), ErrorKind::MalformedPage),
     }
-    assert!(decoder::<Value>()(body.as_bytes()).is_ok_and(|page| page.messages[1].is_err()));
+    assert!(decode::<Value>(body.as_bytes()).is_ok_and(|page| page.messages[1].is_err()));
 }
 
 #[test]
@@ -179,8 +212,8 @@ proptest! {
         let end = (start + length).min(body.len());
         body.splice(start..end, noise.iter().copied());
         for body in [&body[..], &body[..start], &noise] {
-            let typed = decoder::<Message>()(body);
-            let untyped = decoder::<Box<RawValue>>()(body);
+            let typed = decode::<Message>(body);
+            let untyped = decode::<Box<RawValue>>(body);
             // What is a page of messages is one of texts, with the same places.
             if let (Ok(typed), Ok(untyped)) = (typed, untyped) {
                 prop_assert_eq!(typed.keys, untyped.keys);
@@ -202,11 +235,11 @@ proptest! {
             .map(|(index, time)| json!({"_id": format!("m{index}"), "timestamp": time}).to_string())
             .collect();
         let body = |messages: &[String]| format!(r#"{{"messages":[{}]}}"#, messages.join(","));
-        let whole = decoder::<Message>()(body(&messages).as_bytes()).unwrap();
+        let whole = decode::<Message>(body(&messages).as_bytes()).unwrap();
         if let Some(bad) = bad {
             let at = bad.index(messages.len() + 1);
             messages.insert(at, BAD[at % BAD.len()].0.to_owned());
-            let mut page = decoder::<Message>()(body(&messages).as_bytes()).unwrap();
+            let mut page = decode::<Message>(body(&messages).as_bytes()).unwrap();
             prop_assert!(page.messages.remove(at).is_err());
             page.keys.remove(at);
             prop_assert!(page.messages.iter().all(Result::is_ok));

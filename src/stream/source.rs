@@ -230,7 +230,7 @@ impl<T> Pages<T> {
         let span = fetch.span().clone();
         let _entered = span.enter();
         let read = outcome.and_then(|body| {
-            let fetched = self.read(&ask, &body);
+            let fetched = self.read(&ask, &body, &fetch);
             fetched.map_err(|error| error.with_attempts(fetch.attempts(), fetch.elapsed()))
         });
         span.record("bytes", fetch.bytes());
@@ -239,7 +239,9 @@ impl<T> Pages<T> {
             Ok(Next::Ask) => State::Idle,
             Ok(Next::End(end)) => State::Ended(end),
             Ok(Next::Stalled(why)) => {
-                State::Failed(self.at(Error::new(ErrorKind::Stalled, why), &ask))
+                let stalled = Error::new(ErrorKind::Stalled, why);
+                let stalled = stalled.with_attempts(fetch.attempts(), fetch.elapsed());
+                State::Failed(self.at(stalled, &ask))
             }
             Err(error) if error.status() == Some(413) && self.walk.too_large(&ask) => State::Idle,
             Err(error) => State::Failed(self.at(error, &ask)),
@@ -253,8 +255,9 @@ impl<T> Pages<T> {
         }
     }
 
-    fn read(&mut self, ask: &Ask, body: &[u8]) -> Result<Next, Error> {
-        let DecodedPage { keys, messages, chat_start, chat_latest } = (self.decode)(body)?;
+    fn read(&mut self, ask: &Ask, body: &[u8], fetch: &Fetch) -> Result<Next, Error> {
+        let DecodedPage { keys, messages, chat_start, chat_latest } =
+            (self.decode)(body, ask.limit)?;
         tracing::Span::current().record("messages", messages.len());
         let of_other_session = match &self.bot_session {
             Some(session) => of_other_session(body, session.as_str())?,
@@ -279,7 +282,7 @@ impl<T> Pages<T> {
         for message in &mut messages {
             if let Err(error) = message {
                 let fault = std::mem::replace(error, Error::new(ErrorKind::MalformedMessage, ""));
-                *error = fault.at(self.chat.as_str(), None);
+                *error = self.at(fault, ask).with_attempts(fetch.attempts(), fetch.elapsed());
             }
         }
         self.waiting.push_back(ReadyPage { start, keys, messages, chat_span: self.chat_span });

@@ -81,7 +81,7 @@ pub fn stream_of(
 pub fn read_page<T: DeserializeOwned + 'static>(
     body: &[u8],
 ) -> Result<Vec<Result<T, Error>>, Error> {
-    Ok(decoder::<T>()(body)?.messages)
+    Ok(decoder::<T>()(body, u32::MAX)?.messages)
 }
 
 /// Sends nothing.
