@@ -277,7 +277,10 @@ impl TryFrom<String> for Checkpoint {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::error::ErrorKind;
 
     fn placed(millis: i64, id: &str) -> Key {
         Key::Placed(Cursor { timestamp: Timestamp::from_millis(millis), id: id.into() })
@@ -379,6 +382,52 @@ mod tests {
         }
         for text in ["", ":", "texter-history-1", "texter-history-1:::::::::", "\u{5d0}"] {
             assert!(text.parse::<Checkpoint>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_checkpoint_carries_can_be_asked() {
+        let checkpoint = full();
+        assert_eq!(checkpoint.chat(), "chat1");
+        assert_eq!(checkpoint.bot_session().unwrap(), "session1");
+        assert_eq!(checkpoint.since(), Some(Timestamp::from_millis(-3)));
+        assert_eq!(checkpoint.until(), Some(Timestamp::from_millis(10)));
+        assert_eq!(checkpoint.cursor().unwrap().id, "a");
+    }
+
+    #[test]
+    fn a_cursor_before_1970_cannot_be_asked_for() {
+        let mut checkpoint = full();
+        checkpoint.position = Position::default();
+        checkpoint.position.advance(&[placed(-1, "a")]);
+        assert!(checkpoint.to_string().parse::<Checkpoint>().is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100_000))]
+
+        /// A line that was cut, spliced or replaced by noise is an error, or the very same checkpoint.
+        #[test]
+        fn no_text_leads_to_a_panic(
+            noise in "[a-z0-9:,@-]{0,8}|\\PC{0,8}",
+            at in any::<prop::sample::Index>(),
+            length in 0usize..30,
+            checksummed in any::<bool>(),
+        ) {
+            let line = full().to_string();
+            let start = at.index(line.len());
+            let end = (start + length).min(line.len());
+            let mut changed = format!("{}{noise}{}", &line[..start], &line[end..]);
+            if checksummed {
+                // The checksum is no secret: behind it every field stands on its own.
+                let fields = changed[..changed.rfind(':').map_or(0, |colon| colon + 1)].to_owned();
+                changed = format!("{fields}{:016x}", fingerprint(fields.as_bytes()));
+            }
+            match changed.parse::<Checkpoint>() {
+                Ok(checkpoint) => prop_assert_eq!(checkpoint.to_string(), changed),
+                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::InvalidRequest),
+            }
+            prop_assert_eq!(noise.parse::<Checkpoint>().is_err(), true);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_core::FusedStream;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 
 use super::{all, drain, index_of};
 use crate::error::ErrorKind;
@@ -246,4 +246,135 @@ async fn one_bad_message_costs_itself_alone() {
         assert_eq!(stream.end(), Some(End::ReachedStart));
         assert_eq!(stream.stats().messages, 36);
     }
+}
+
+/// A poll that finds nothing yet, then a long absence, then the answer.
+#[tokio::test(start_paused = true)]
+async fn time_in_which_nobody_polls_is_not_the_server_s() {
+    const AWAY: Duration = Duration::from_secs(600);
+    let pause = Duration::from_millis(10);
+    for breaks in [false, true] {
+        let model = Model::documented(30);
+        let expected = all(&model);
+        let retry = RetryPolicy::default().jitter_seed(1);
+        let (client, transport) = Scripted::with_retry(retry, move |ask, number| {
+            let page = model.answer(ask, number as u64).unwrap();
+            match number {
+                0 if breaks => Reply::Late(AWAY, Box::new(Reply::Broken)),
+                _ => Reply::Late(pause, Box::new(Reply::in_pieces(&model.body(&page), 99, pause))),
+            }
+        });
+        let mut stream = client.messages(CHAT).stream();
+        assert!(stream.next().now_or_never().is_none());
+        tokio::time::advance(AWAY).await;
+        let (messages, errors) = drain(&mut stream).await;
+        assert_eq!((messages, errors.len()), (expected, 0), "breaks: {breaks}");
+        assert_eq!(transport.count(), if breaks { 2 } else { 1 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_gets_what_is_left_of_the_page_s_time() {
+    let policy = RetryPolicy::default().max_elapsed(Duration::from_secs(90)).jitter_seed(1);
+    let (client, transport) = Scripted::with_retry(policy, |_, _| Reply::Silence);
+    let began = tokio::time::Instant::now();
+    let (_, errors) = drain(&mut client.messages(CHAT).stream()).await;
+    assert_eq!((errors[0].kind(), errors[0].attempts()), (ErrorKind::Timeout, 2));
+    assert_eq!((transport.count(), began.elapsed().as_secs()), (2, 90));
+}
+
+/// A page fails, and another process goes on from the checkpoint taken after the `Err`.
+#[tokio::test]
+async fn a_checkpoint_taken_after_a_failure_goes_on_in_another_process() {
+    for prefetch in [0, 1, 3] {
+        for failing in 0..6 {
+            let mut model = Model::documented(60);
+            for tied in 20..33 {
+                model.messages[tied].time = model.messages[20].time;
+            }
+            let whole = model.clone();
+            let (client, _) = Scripted::new(move |ask, number| match number {
+                number if number == failing => Reply::Status(403, None),
+                _ => answer(&model, ask, number),
+            });
+            let mut stream = client.messages(CHAT).page_size(9).prefetch(prefetch).stream();
+            let (mut messages, errors) = drain(&mut stream).await;
+            assert_eq!((errors.len(), stream.end()), (1, Some(End::Failed)));
+            let line = stream.checkpoint().to_string();
+
+            let (client, _) = Scripted::model(whole.clone());
+            let rest = client.messages(CHAT).resume_from(line.parse().unwrap()).page_size(13);
+            let (rest, errors) = drain(&mut rest.stream()).await;
+            messages.extend(rest);
+            assert_eq!(errors.len(), 0);
+            messages.sort_unstable();
+            assert_eq!(
+                messages,
+                (0..60).collect::<Vec<_>>(),
+                "page {failing}, prefetch {prefetch}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn resume_goes_on_behind_whatever_failed() {
+    let model = Model::documented(30);
+    for bad in [
+        r#"{"messages":[{"_id":"a"#.to_owned(),
+        "<html>".to_owned(),
+        format!(r#"{{"messages":[{}1]}}"#, "1,".repeat(20_000)),
+        " ".repeat(65 * 1024 * 1024),
+    ] {
+        let model = model.clone();
+        let (client, _) = Scripted::new(move |ask, number| match number {
+            1 | 3 => Reply::body(bad.clone()),
+            _ => answer(&model, ask, number),
+        });
+        let mut stream = client.messages(CHAT).page_size(12).prefetch(1).stream();
+        let (mut messages, mut failures) = (Vec::new(), 0);
+        while stream.end() != Some(End::ReachedStart) {
+            let (some, errors) = drain(&mut stream).await;
+            messages.extend(some);
+            failures += errors.len();
+            stream.resume();
+        }
+        assert_eq!((messages, failures), ((0..30).rev().collect(), 2));
+    }
+}
+
+#[tokio::test]
+async fn a_run_of_unreadable_messages_as_long_as_the_cap_is_no_end() {
+    for (cap, unreadable) in [(10, 100..160), (50, 100..150), (20, 280..300)] {
+        let mut model = Model { cap: Some(cap), ..Model::documented(300) };
+        for message in &mut model.messages[unreadable.clone()] {
+            message.readable = false;
+        }
+        for page_size in [10, 50, 200] {
+            let (client, _) = Scripted::model(model.clone());
+            let mut stream = client.messages(CHAT).page_size(page_size).stream();
+            let (messages, errors) = drain(&mut stream).await;
+            assert_eq!(messages, (unreadable.end..300).rev().collect::<Vec<_>>());
+            let last = errors.last().unwrap();
+            assert_eq!(last.kind(), ErrorKind::Stalled, "cap {cap}, {page_size} a page: {last}");
+            assert!(last.attempts() == 1 && last.to_string().contains("until()"), "{last}");
+            assert_eq!(stream.end(), Some(End::Failed));
+            // The server has not changed, so neither has what can be done about it.
+            stream.resume();
+            let (messages, errors) = drain(&mut stream).await;
+            assert_eq!((messages.len(), errors.last().unwrap().kind()), (0, ErrorKind::Stalled));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unreadable_message_is_named_by_the_cursor_it_stands_behind() {
+    let mut model = Model::documented(30);
+    model.messages[5].readable = false;
+    let (client, _) = Scripted::model(model);
+    let (_, errors) = drain(&mut client.messages(CHAT).page_size(20).stream()).await;
+    let error = &errors[0];
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::MalformedMessage, 1));
+    let told = format!("chat {CHAT} before 1970-01-01T00:00:01.1Z ({:024x}): ", 10);
+    assert!(error.to_string().starts_with(&told), "{error}");
 }

@@ -12,7 +12,7 @@ use crate::query::Messages;
 use crate::timestamp::Timestamp;
 use crate::transport::scripted::{Reply, Scripted};
 use crate::walk::End;
-use crate::walk::model::{CHAT, Model};
+use crate::walk::model::{CHAT, Model, Reading};
 
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -185,4 +185,80 @@ async fn pages_are_the_same_walk_at_page_grain() {
     assert_eq!((pages.end(), transport.count()), (Some(End::ReachedStart), 3));
     assert_eq!((pages.stats().messages, pages.stats().requests), (25, 3));
     assert!(pages.is_terminated());
+}
+
+#[tokio::test]
+async fn progress_never_falls_when_the_ends_of_the_chat_move() {
+    let page = |id: &str, time: i64, rest: &str| {
+        format!(r#"{{"messages":[{{"_id":"{id}","timestamp":{time}}}]{rest}}}"#)
+    };
+    let (client, _) = Scripted::new(move |_, number| {
+        Reply::body(match number {
+            0 => page("c", 50, r#","minTime":0,"maxTime":100"#),
+            // The newest message was deleted, then an older one turned up.
+            1 => page("b", 49, r#","minTime":0,"maxTime":60"#),
+            2 => page("a", 48, r#","minTime":-1000,"maxTime":60"#),
+            _ => r#"{"messages":[],"minTime":0,"maxTime":60}"#.to_owned(),
+        })
+    });
+    let mut stream = client.messages(CHAT).page_size(1).stream();
+    let mut last = 0.0;
+    while let Some(message) = stream.next().await {
+        message.unwrap();
+        let progress = stream.progress().unwrap();
+        assert!(progress >= 0.5 && progress >= last, "{progress} after {last}");
+        last = progress;
+    }
+    assert_eq!(stream.progress(), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_page_that_says_nothing_of_the_chat_keeps_its_span_and_an_empty_chat_has_none() {
+    let (client, _) = Scripted::new(|_, number| {
+        Reply::body(match number {
+            0 => r#"{"messages":[{"_id":"b","timestamp":9}],"minTime":1,"maxTime":9}"#,
+            1 => r#"{"messages":[{"_id":"a","timestamp":1}]}"#,
+            _ => r#"{"messages":[],"minTime":false,"maxTime":false}"#,
+        })
+    });
+    let mut pages = client.messages(CHAT).page_size(1).pages();
+    let first = pages.next().await.unwrap().unwrap().chat_span;
+    assert_eq!(first.unwrap().newest.as_millis(), 9);
+    assert_eq!(pages.next().await.unwrap().unwrap().chat_span, first);
+    let mut stream = client.messages(CHAT).stream();
+    assert!(stream.next().await.is_none());
+    assert_eq!(stream.chat_span(), None);
+}
+
+#[tokio::test]
+async fn a_refused_query_keeps_its_checkpoint() {
+    let (client, transport) = Scripted::model(Model::documented(100));
+    let mut stream = client.messages(CHAT).stream();
+    let _: Vec<_> = stream.by_ref().take(30).collect().await;
+    let saved = stream.checkpoint();
+    for query in [
+        client.messages(CHAT).page_size(0),
+        client.messages("another"),
+        client.messages(CHAT).bot_session("s1"),
+        client.messages(CHAT).since(Timestamp::from_millis(9)).until(Timestamp::from_millis(8)),
+    ] {
+        let mut refused = query.resume_from(saved.clone()).stream();
+        assert_eq!(refused.checkpoint(), saved);
+        assert_eq!(refused.next().await.unwrap().unwrap_err().kind(), ErrorKind::InvalidRequest);
+        assert_eq!(refused.checkpoint(), saved);
+    }
+    assert_eq!(transport.count(), 1);
+}
+
+#[tokio::test]
+async fn until_keeps_what_stands_at_that_very_time_whatever_its_id() {
+    for reading in [Reading::ExcludesOneId, Reading::StrictKeyset] {
+        let mut model = Model { reading, ..Model::documented(10) };
+        model.messages[6].id = "zz".into();
+        let until = Timestamp::from_millis(model.messages[6].time);
+        let (client, transport) = Scripted::model(model);
+        let (messages, errors) = drain(&mut client.messages(CHAT).until(until).stream()).await;
+        assert_eq!((messages, errors.len()), ((0..7).rev().collect(), 0));
+        assert_eq!(transport.count(), 1);
+    }
 }
