@@ -17,6 +17,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -44,7 +45,11 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    common::exit_code(run().await)
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let service = common::connect(|| common::conversation(5_000)).await?;
     let chat = service.chat(arguments.chat)?;
@@ -164,6 +169,12 @@ impl Output {
         file.write_all(&serde_json::to_vec(&saved)?)?;
         file.sync_all()?;
         fs::rename(&new, &self.checkpoint_path)?;
+        // The new name, too, has to outlive a crash of the machine.
+        #[cfg(unix)]
+        File::open(
+            self.checkpoint_path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new(".")),
+        )?
+        .sync_all()?;
         self.unsaved = 0;
         Ok(())
     }
@@ -175,6 +186,8 @@ struct Report {
     began: Instant,
     shown: Instant,
     since_start: u64,
+    /// How far the walk was when this process first looked.
+    first_share: Option<f64>,
 }
 
 impl Report {
@@ -190,22 +203,27 @@ impl Report {
             bar
         });
         let now = Instant::now();
-        Self { bar, began: now, shown: now, since_start: 0 }
+        Self { bar, began: now, shown: now, since_start: 0, first_share: None }
     }
 
     fn show<T>(&mut self, stream: &MessageStream<T>, messages: u64) {
         self.since_start += 1;
+        let share = stream.progress().unwrap_or(0.0);
+        let first_share = *self.first_share.get_or_insert(share);
         let pause = if self.bar.is_some() { Self::EVERY } else { 10 * Self::EVERY };
         if self.shown.elapsed() < pause {
             return;
         }
         self.shown = Instant::now();
-        let share = stream.progress().unwrap_or(0.0);
         let elapsed = self.began.elapsed().as_secs_f64();
         let rate = self.since_start as f64 / elapsed.max(0.001);
-        // The share is one of time, and so is the estimate made from it.
-        let left = if share > 0.0 { elapsed * (1.0 - share) / share } else { 0.0 };
-        let text = format!("{messages} messages, {rate:.0}/s, about {left:.0} s left");
+        // The share is one of the chat's time, and so is the estimate that is made from it.
+        let walked = share - first_share;
+        let left = match walked > 0.0 {
+            true => format!("about {:.0} s left", elapsed * (1.0 - share) / walked),
+            false => "time left unknown".to_owned(),
+        };
+        let text = format!("{messages} messages, {rate:.0}/s, {left}");
         match &self.bar {
             Some(bar) => {
                 bar.set_position((share * 10_000.0) as u64);

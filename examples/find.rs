@@ -11,11 +11,11 @@
 mod common;
 
 use std::error::Error;
-use std::pin::pin;
+use std::process::ExitCode;
 
 use clap::Parser;
-use futures::{TryStreamExt, future};
-use texter_history::Message;
+use futures::StreamExt;
+use texter_history::ErrorKind;
 
 /// Finds a message by the provider's id, as a status webhook carries it.
 #[derive(Parser)]
@@ -30,7 +30,11 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    common::exit_code(run().await)
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let mut built_in = None;
     let service = common::connect(|| {
@@ -48,8 +52,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Pages grow, so that a message far back costs few requests and a recent one a small page.
     let query = service.client.messages(chat).page_size(50).max_page_size(500);
     let mut stream = query.max_messages(arguments.count).stream();
-    let is_wanted = |message: &Message| future::ready(message.provider_id() == Some(&wanted));
-    let found = pin!((&mut stream).try_filter(is_wanted)).try_next().await?;
+    let found = loop {
+        match stream.next().await {
+            Some(Ok(message)) if message.provider_id() == Some(&wanted) => break Some(message),
+            Some(Ok(_)) => {}
+            // One message that cannot be read costs itself alone.
+            Some(Err(error)) if error.kind() == ErrorKind::MalformedMessage => eprintln!("{error}"),
+            Some(Err(error)) => return Err(error.into()),
+            None => break None,
+        }
+    };
 
     let stats = stream.stats();
     let cost = format!("after {} messages, {} requests", stats.messages, stats.requests);

@@ -9,6 +9,7 @@ mod common;
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use clap::Parser;
 use futures::StreamExt;
@@ -25,11 +26,11 @@ struct Arguments {
     /// How many messages a request asks for.
     #[arg(long, default_value_t = 50)]
     page_size: u32,
-    /// Leave out older messages: an RFC 3339 time, or a day such as 2025-01-31.
-    #[arg(long, value_parser = common::time)]
+    /// Leave out older messages: an RFC 3339 time, or a day such as 2025-01-31, from its beginning on (UTC).
+    #[arg(long, value_parser = common::from_time)]
     since: Option<Timestamp>,
-    /// Leave out newer messages: an RFC 3339 time, or a day.
-    #[arg(long, value_parser = common::time)]
+    /// Leave out newer messages: an RFC 3339 time, or a day, up to its end (UTC).
+    #[arg(long, value_parser = common::to_time)]
     until: Option<Timestamp>,
     /// Only the messages of this bot session.
     #[arg(long)]
@@ -40,7 +41,11 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    common::exit_code(run().await)
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let service = common::connect(|| common::conversation(230)).await?;
 
@@ -86,12 +91,23 @@ fn write_message(out: &mut impl Write, message: &Message) -> io::Result<()> {
         }
         _ => ("•", if message.is_system() { "system" } else { "?" }),
     };
-    writeln!(out, "{}  {arrow} {who:<10}  {}", message.timestamp, summary(message))
+    let line = format!("{arrow} {who:<10}  {}", summary(message));
+    writeln!(out, "{}  {}", message.timestamp, without_controls(&line))
+}
+
+/// What a customer wrote must not steer the terminal it is shown on.
+fn without_controls(line: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' => " ⏎ ".to_owned(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    line.chars().map(shown).collect()
 }
 
 /// The text, or one line that says what the message is.
 fn summary(message: &Message) -> String {
-    let text = message.text.as_deref().map(|text| text.replace(['\n', '\r'], " ⏎ "));
+    let text = message.text.clone();
     let joined = |parts: Vec<&str>| parts.join(", ");
     let detail = match message.kind {
         Some(MessageKind::Media) => message.media.as_ref().map(|media| {

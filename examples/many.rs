@@ -8,6 +8,7 @@
 mod common;
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use clap::Parser;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -28,7 +29,11 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    common::exit_code(run().await)
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let mut chats = arguments.chats;
     let service = common::connect(|| {

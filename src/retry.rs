@@ -250,6 +250,9 @@ mod tests {
         assert_eq!(after(60, &policy), Some(Duration::from_secs(60)));
         assert_eq!(after(61, &policy), None);
         assert!(after(0, &policy).is_some_and(|wait| wait > Duration::ZERO));
+        let patient = policy.clone().max_retry_after(Duration::from_secs(100));
+        assert_eq!(after(100, &patient), Some(Duration::from_secs(100)));
+        assert_eq!(after(101, &patient), None);
         assert_eq!(after(u64::MAX, &policy.max_retry_after(Duration::MAX)), None);
     }
 

@@ -4,6 +4,7 @@
 #![allow(dead_code)] // No example needs all of it.
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
 use texter_history::{Client, Timestamp};
@@ -51,11 +52,29 @@ pub(crate) fn conversation(messages: usize) -> Vec<(String, Vec<FakeMessage>)> {
     vec![(FAKE_CHAT.to_owned(), Conversation::seeded(2025).messages(messages).collect())]
 }
 
-/// A time as RFC 3339, or a day, which is taken as its first moment (UTC).
-pub(crate) fn time(text: &str) -> Result<Timestamp, texter_history::Error> {
-    if text.len() == "2025-01-31".len() {
-        format!("{text}T00:00:00Z").parse()
-    } else {
-        text.parse()
+/// A time as RFC 3339, or a day, which is taken from its first millisecond on (UTC).
+pub(crate) fn from_time(text: &str) -> Result<Timestamp, texter_history::Error> {
+    time(text, "T00:00:00Z")
+}
+
+/// A time as RFC 3339, or a day, which is taken up to its last millisecond (UTC).
+pub(crate) fn to_time(text: &str) -> Result<Timestamp, texter_history::Error> {
+    time(text, "T23:59:59.999Z")
+}
+
+fn time(text: &str, of_day: &str) -> Result<Timestamp, texter_history::Error> {
+    if text.len() == "2025-01-31".len() { format!("{text}{of_day}").parse() } else { text.parse() }
+}
+
+/// What the process ends with: an error is told in its own words, with its causes behind it.
+pub(crate) fn exit_code(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    let mut told = format!("error: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        told.push_str(&format!(": {cause}"));
+        source = cause.source();
     }
+    eprintln!("{told}");
+    ExitCode::FAILURE
 }

@@ -30,6 +30,8 @@ pub(crate) enum Reply {
     Cut(Bytes),
     /// Silence.
     Silence,
+    /// The same, with a length announced.
+    Announced(u64, Box<Self>),
     /// The same, later.
     Late(Duration, Box<Self>),
 }
@@ -161,6 +163,9 @@ fn play(reply: Reply) -> Sending {
             async move { Ok(response) }.boxed()
         }
         Reply::Silence => std::future::pending().boxed(),
+        Reply::Announced(length, reply) => {
+            async move { Ok(Response { length: Some(length), ..play(*reply).await? }) }.boxed()
+        }
         Reply::Late(wait, reply) => async move {
             tokio::time::sleep(wait).await;
             play(*reply).await

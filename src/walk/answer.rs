@@ -442,7 +442,8 @@ impl Walk {
 const NO_WAY_PAST: &str = "a whole page of messages has no readable `_id` and `timestamp`, so there is no \
                            cursor to go on from";
 const NOT_OF_THAT_TIME: &str = "the answer holds no message of the time that was asked for";
-const TOO_MANY_TIE: &str = "more messages share one timestamp than the server puts on a page";
+pub(super) const TOO_MANY_TIE: &str =
+    "more messages share one timestamp than the server puts on a page";
 
 /// The middle between a `limit` that was answered and one that was refused, nearer to the former.
 pub(super) fn halfway(answered: u32, refused: u32) -> u32 {

@@ -1,7 +1,8 @@
 //! Single histories, told request by request.
 
+use super::answer::TOO_MANY_TIE;
 use super::model::{Filter, Model, Order, Reading, SESSION};
-use super::{Answer, Ask, Bounds, ChatTime, End, Next, Walk};
+use super::{Answer, Ask, Bounds, ChatTime, End, FAR_FUTURE, Next, Walk};
 use crate::checkpoint::{Cursor, Key, Position};
 use crate::timestamp::Timestamp;
 
@@ -221,4 +222,136 @@ fn what_is_kept_does_not_grow_with_the_history() {
         }
     }
     assert_eq!(largest, 1);
+}
+
+/// A walk that has handed out the newest page of a chat that began at 1,000.
+fn on_its_way(bounds: Bounds) -> (Walk, Ask) {
+    let mut walk = Walk::new(bounds, Position::default());
+    let ask = walk.ask();
+    let keys: Vec<Key> =
+        (0..i64::from(ask.limit)).map(|n| key(5_000 + n, &format!("m{n}"))).collect();
+    let answer = Answer { keys: &keys, of_other_session: &[], chat_start: at(1_000) };
+    assert_eq!(walk.receive(&ask, answer).next, Next::Ask);
+    let ask = walk.ask();
+    (walk, ask)
+}
+
+#[test]
+fn the_request_after_next_is_foreseen_only_where_it_may_come() {
+    let first = |millis: i64| Cursor { timestamp: Timestamp::from_millis(millis), id: "x".into() };
+    let (walk, ask) = on_its_way(bounds(20));
+    let foreseen = walk.foresee(&ask, &first(4_000)).unwrap();
+    let cursor = Some(first(4_000));
+    assert_eq!(foreseen, Ask { limit: 20, cursor, bot_session: false });
+    // The chat's first message ends it; one at the cursor's time or newer is no next cursor.
+    assert!(walk.foresee(&ask, &first(1_001)).is_some());
+    for millis in [999, 1_000, 5_000, 5_001] {
+        assert_eq!(walk.foresee(&ask, &first(millis)), None, "{millis}");
+    }
+
+    let (walk, ask) =
+        on_its_way(Bounds { since: Some(Timestamp::from_millis(3_000)), ..bounds(20) });
+    assert!(walk.foresee(&ask, &first(3_000)).is_some());
+    assert_eq!(walk.foresee(&ask, &first(2_999)), None);
+
+    let (walk, ask) = on_its_way(Bounds { max_messages: Some(50), ..bounds(20) });
+    assert_eq!(walk.foresee(&ask, &first(4_000)).unwrap().limit, 10);
+    let (walk, ask) = on_its_way(Bounds { max_messages: Some(40), ..bounds(20) });
+    assert_eq!(walk.foresee(&ask, &first(4_000)), None);
+
+    let (walk, ask) = on_its_way(Bounds { max_page_size: 70, ..bounds(20) });
+    assert_eq!((ask.limit, walk.foresee(&ask, &first(4_000)).unwrap().limit), (40, 70));
+
+    // Before the first answer nothing is known of the chat.
+    let walk = Walk::new(bounds(20), Position::default());
+    assert_eq!(walk.foresee(&walk.ask(), &first(4_000)), None);
+}
+
+#[test]
+fn nothing_is_foreseen_while_a_limit_is_widened_or_an_end_confirmed() {
+    let first = Cursor { timestamp: Timestamp::from_millis(4_000), id: "x".into() };
+    for short in [false, true] {
+        let (mut walk, ask) = on_its_way(bounds(20));
+        // Nothing new came.
+        let count = if short { 19 } else { 20 };
+        let again: Vec<Key> = (0..count).map(|n| key(5_000 + n, &format!("m{n}"))).collect();
+        let answer = Answer { keys: &again, of_other_session: &[], chat_start: at(1_000) };
+        assert_eq!(walk.receive(&ask, answer).next, Next::Ask);
+        let ask = walk.ask();
+        assert_eq!(ask.limit > 20, !short);
+        assert_eq!(walk.foresee(&ask, &first), None);
+    }
+}
+
+#[test]
+fn until_foresees_nothing_from_what_is_too_new() {
+    let until = Timestamp::from_millis(5_000);
+    let mut walk = Walk::new(Bounds { until: Some(until), ..bounds(1) }, Position::default());
+    let ask = walk.ask();
+    let too_new = [key(5_001, "m")];
+    let answer = Answer { keys: &too_new, of_other_session: &[], chat_start: at(1_000) };
+    assert_eq!(walk.receive(&ask, answer).next, Next::Ask);
+    // Asked again at that very time, with an id that nothing sorts behind.
+    let ask = walk.ask();
+    let exactly = Cursor { timestamp: until, id: "z".repeat(24).into() };
+    assert_eq!((ask.limit, ask.cursor.as_ref()), (1, Some(&exactly)));
+    let first = |millis: i64| Cursor { timestamp: Timestamp::from_millis(millis), id: "x".into() };
+    assert_eq!(walk.foresee(&ask, &first(5_001)), None);
+    assert!(walk.foresee(&ask, &first(5_000)).is_some());
+}
+
+#[test]
+fn an_end_is_confirmed_with_an_id_behind_every_id_that_is_held() {
+    for (id, excluding_nothing) in
+        [("eeeeeeeeeeeeeeeeeeeeeeee", "f"), ("ffffffffffffffffffffffff", "z"), ("g", "z")]
+    {
+        let mut walk = Walk::new(bounds(50), Position::default());
+        let page = [key(5_000, id)];
+        for keys in [&page[..], &page[..]] {
+            let ask = walk.ask();
+            let answer = Answer { keys, of_other_session: &[], chat_start: ChatTime::Unknown };
+            assert_eq!(walk.receive(&ask, answer).next, Next::Ask);
+        }
+        let cursor = walk.ask().cursor.unwrap();
+        assert_eq!(
+            (cursor.timestamp.as_millis(), cursor.id.as_str()),
+            (5_000, &*excluding_nothing.repeat(24))
+        );
+    }
+}
+
+#[test]
+fn a_deleted_message_is_no_cap() {
+    // Three tie at the start; one of them is deleted once all are held.
+    let held = [key(5_000, "a"), key(5_000, "b"), key(5_000, "c")];
+    let left = [key(5_000, "a"), key(5_000, "c")];
+    let mut walk = Walk::new(bounds(50), Position::default());
+    let mut ask_and = |keys: &[Key]| {
+        let ask = walk.ask();
+        let answer = Answer { keys, of_other_session: &[], chat_start: ChatTime::Unknown };
+        walk.receive(&ask, answer).next
+    };
+    assert_eq!(ask_and(&held), Next::Ask);
+    assert_eq!(ask_and(&left), Next::Ask);
+    assert_eq!(ask_and(&left), Next::End(End::ReachedStart));
+
+    // Resumed, no longer answer has been seen: whether the server gives more is asked.
+    for (count, next) in [(3, Next::End(End::ReachedStart)), (2, Next::Stalled(TOO_MANY_TIE))] {
+        let mut position = Position::default();
+        position.advance(&held);
+        let mut walk = Walk::new(bounds(50), position);
+        for _ in 0..2 {
+            let ask = walk.ask();
+            let answer =
+                Answer { keys: &left, of_other_session: &[], chat_start: ChatTime::Unknown };
+            assert_eq!(walk.receive(&ask, answer).next, Next::Ask);
+        }
+        let ask = walk.ask();
+        assert_eq!(ask.cursor.as_ref().unwrap().timestamp, FAR_FUTURE);
+        let newest: Vec<Key> = (0..count).map(|n| key(9_000 + n, &format!("n{n}"))).collect();
+        let answer = Answer { keys: &newest, of_other_session: &[], chat_start: ChatTime::Unknown };
+        let verdict = walk.receive(&ask, answer);
+        assert_eq!((verdict.next, verdict.kept), (next, super::Kept::Only(Vec::new())));
+        assert_eq!(verdict.duplicates, count as u64);
+    }
 }

@@ -13,16 +13,16 @@ use super::{CHAT, conversation, newest_first, server_with};
 
 const MESSAGES: usize = 1_200;
 
-/// The example, which `cargo test` builds beside the tests.
-fn example() -> PathBuf {
+/// An example, which `cargo test` builds beside the tests.
+pub(super) fn example(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
-    path.join("examples").join(format!("export{}", std::env::consts::EXE_SUFFIX))
+    path.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
 fn export(server: &FakeTexter, output: &Path) -> Child {
-    Command::new(example())
+    Command::new(example("export"))
         .arg(CHAT)
         .arg("--output")
         .arg(output)

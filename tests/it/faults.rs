@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use texter_history::testing::{FakeMessage, Fault};
+use texter_history::testing::{FakeChat, FakeMessage, FakeTexter, Fault};
 use texter_history::{End, ErrorKind, Message, RetryPolicy, Timestamp};
 use tokio::time::timeout;
 
@@ -197,4 +197,45 @@ async fn gzip_is_asked_for_and_read() {
     assert_eq!(stream.by_ref().try_collect::<Vec<_>>().await.unwrap().len(), 200);
     let text: usize = conversation(200).iter().map(|message| message.json().len()).sum();
     assert!(stream.stats().bytes as usize > text, "counted decompressed");
+}
+
+#[tokio::test]
+async fn a_corrupt_compressed_body_is_not_asked_for_again() {
+    let server = server_with(3).start().await.unwrap();
+    let mut body = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    body.extend([0xff; 200]);
+    let headers = vec![("content-encoding".to_owned(), "gzip".to_owned())];
+    server.push_fault(Fault::Answer { status: 200, headers, body: body.into() });
+    let client = client_of(&server).retry(at_once()).build().unwrap();
+    let error = client.messages(CHAT).stream().next().await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::MalformedPage, 1), "{error}");
+}
+
+/// Three messages of a session tie at its old end, and one of them is deleted while the last is waited for.
+#[tokio::test]
+async fn a_message_deleted_among_ties_does_not_stall_the_walk() {
+    let text = |millis: i64, id: &str| {
+        let mut message = FakeMessage::text(Timestamp::from_millis(millis), id, "x").to_value();
+        message["botSessionId"] = "s1".into();
+        FakeMessage::from(message)
+    };
+    let mut messages = vec![FakeMessage::text(Timestamp::from_millis(1), "start", "x")];
+    messages.extend([text(5_000, "a"), text(5_000, "b"), text(5_000, "c"), text(9_000, "z")]);
+    for deleted in ["a", "b", "c"] {
+        for resumed in [false, true] {
+            let chat = FakeChat::new(CHAT).messages(messages.clone());
+            let server = FakeTexter::builder().chat(chat).start().await.unwrap();
+            let client = client_of(&server).build().unwrap();
+            let mut stream = client.messages(CHAT).bot_session("s1").stream();
+            let first: Vec<Message> = stream.by_ref().take(4).try_collect().await.unwrap();
+            assert_eq!(first.len(), 4);
+            server.remove_message(CHAT, deleted);
+            if resumed {
+                let checkpoint = stream.checkpoint();
+                stream = client.messages(CHAT).resume_from(checkpoint).stream();
+            }
+            let rest: Vec<Message> = stream.by_ref().try_collect().await.unwrap();
+            assert_eq!((rest.len(), stream.end()), (0, Some(End::ReachedStart)), "{deleted}");
+        }
+    }
 }

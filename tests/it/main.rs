@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A helper that cannot go on fails its test.
 
 mod combinators;
+mod examples;
 mod export;
 mod fake_texter;
 mod faults;

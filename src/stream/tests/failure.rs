@@ -378,3 +378,28 @@ async fn an_unreadable_message_is_named_by_the_cursor_it_stands_behind() {
     let told = format!("chat {CHAT} before 1970-01-01T00:00:01.1Z ({:024x}): ", 10);
     assert!(error.to_string().starts_with(&told), "{error}");
 }
+
+#[tokio::test]
+async fn an_announced_length_over_the_cap_is_refused_before_the_body() {
+    const MOST: u64 = 64 * 1024 * 1024;
+    let model = Model::documented(3);
+    let (client, _) = Scripted::new(move |ask, number| {
+        let length = if number == 0 { MOST + 1 } else { MOST };
+        Reply::Announced(length, Box::new(answer(&model, ask, number)))
+    });
+    let mut stream = client.messages(CHAT).stream();
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), stream.stats().bytes), (ErrorKind::BodyTooLarge, 0));
+    stream.resume();
+    assert_eq!(drain(&mut stream).await.0, [2, 1, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_says_how_long_it_took() {
+    let second = Duration::from_secs(1);
+    let (client, _) =
+        Scripted::new(move |_, _| Reply::Late(7 * second, Box::new(Reply::body("x"))));
+    let (_, errors) = drain(&mut client.messages(CHAT).stream()).await;
+    assert_eq!(errors[0].kind(), ErrorKind::MalformedPage);
+    assert!(errors[0].to_string().contains("after 1 attempt in 7.0 s"), "{}", errors[0]);
+}
