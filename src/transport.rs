@@ -117,7 +117,8 @@ fn is_bad_encoding(error: &reqwest::Error) -> bool {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(cause) = cause.downcast_ref::<io::Error>() {
-            let of_connection = cause.get_ref().is_some_and(|inner| inner.is::<reqwest::Error>());
+            let of_connection =
+                cause.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<reqwest::Error>);
             let of_decoder = matches!(
                 cause.kind(),
                 io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other
