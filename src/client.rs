@@ -71,7 +71,9 @@ impl Client {
         builder.token(token).build()
     }
 
-    /// The messages of one chat, by the chat's `_id`. Nothing is asked for yet.
+    /// The messages of one chat, by the chat's `_id`: of `a-z` and `0-9`, at most 256 of them. Nothing is asked for
+    /// yet; an id that cannot be asked for is the stream's first and only item, an `Err` of kind
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
     pub fn messages(&self, chat_id: impl Into<String>) -> Messages {
         Messages::new(Arc::clone(&self.endpoint), chat_id.into())
     }
@@ -121,7 +123,8 @@ impl ClientBuilder {
     }
 
     /// Everything before `/messages/…`, with or without a trailing slash, instead of a project. Plain
-    /// `http` is taken only to this machine itself, because the token would travel in the clear.
+    /// `http` is taken only to this machine itself, because the token would travel in the clear; and it goes past
+    /// any proxy that the environment names, which would read it.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -149,7 +152,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The longest body that is taken, counted as it arrives and decompressed. Default 64 MiB.
+    /// The longest body that is taken, in bytes, counted as it arrives and decompressed. Default 64 MiB; zero is
+    /// refused. A longer one is an error of kind [`BodyTooLarge`](crate::ErrorKind::BodyTooLarge).
     pub fn max_body_bytes(mut self, bytes: u64) -> Self {
         self.max_body_bytes = Some(bytes);
         self

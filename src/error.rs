@@ -155,6 +155,33 @@ impl Error {
     }
 
     /// What kind of failure this is.
+    ///
+    /// # Examples
+    ///
+    /// What can be told of one failed page:
+    ///
+    /// ```
+    /// # use futures::StreamExt;
+    /// # use texter_history::testing::{FakeTexter, Fault};
+    /// use std::time::Duration;
+    /// use texter_history::{Client, ErrorKind};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = FakeTexter::builder().start().await?;
+    /// # server.push_fault(Fault::retry_after(429, "3600"));
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut stream = client.messages("67bf11038b24880cc966f799").stream();
+    /// let error = stream.next().await.unwrap().unwrap_err();
+    ///
+    /// assert_eq!(error.kind(), ErrorKind::RateLimited);
+    /// assert_eq!(error.status(), Some(429));
+    /// assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+    /// assert!(error.is_retryable());
+    /// assert_eq!(error.attempts(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -192,7 +219,20 @@ impl Error {
 
     /// The JSON text of a message that could not be read ([`ErrorKind::MalformedMessage`]), as it came.
     ///
-    /// This is the only place where the text of a message can be had from an error.
+    /// This is the only place where the text of a message can be had from an error. Bytes in it that were no UTF-8
+    /// are replaced by U+FFFD.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use texter_history::Message;
+    /// use texter_history::testing::read_page;
+    ///
+    /// let messages = read_page::<Message>(br#"{"messages": [{"_id": 7}]}"#)?;
+    /// let error = messages[0].as_ref().unwrap_err();
+    /// assert_eq!(error.raw_message(), Some(r#"{"_id": 7}"#));
+    /// # Ok::<(), texter_history::Error>(())
+    /// ```
     #[must_use]
     pub fn raw_message(&self) -> Option<&str> {
         self.0.raw_message.as_ref().map(|raw| &*raw.0)

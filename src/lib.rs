@@ -8,21 +8,23 @@
 //! ```
 //! # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
 //! use futures::StreamExt;
-//! use texter_history::Client;
+//! use texter_history::{Client, End};
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let chat_id = "67bf11038b24880cc966f799";
-//! # let messages = Conversation::seeded(7).messages(120);
-//! # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
-//! # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
-//! # #[cfg(any())]
-//! let client = Client::builder().project("acme").token(token).build()?;
+//! # let messages = Conversation::seeded(7).messages(120).tie_share(0.0);
+//! # let chat = FakeChat::new("67bf11038b24880cc966f799").messages(messages);
+//! # let server = FakeTexter::builder().chat(chat).start().await?;
+//! # let (base_url, token) = (server.base_url(), server.token());
+//! // Or `.project("acme")` in place of `.base_url(…)`.
+//! let client = Client::builder().base_url(base_url).token(token).build()?;
 //! let mut stream = client.messages("67bf11038b24880cc966f799").page_size(100).stream();
 //! while let Some(message) = stream.next().await {
 //!     let message = message?;
 //!     println!("{} {}", message.timestamp, message.text.as_deref().unwrap_or(""));
 //! }
+//! assert_eq!(stream.end(), Some(End::ReachedStart));
+//! assert_eq!((stream.stats().messages, stream.stats().requests), (120, 2));
 //! # Ok(())
 //! # }
 //! ```
@@ -39,6 +41,27 @@
 //!   [`MessageStream::resume`].
 //! - What went wrong: [`Error`], [`ErrorKind`].
 //! - Tests of your own: the feature `testing` and its `FakeTexter`.
+//!
+//! # How it behaves
+//!
+//! - **Lazy.** Nothing is sent before the first poll or while a message is in hand, unless
+//!   [`prefetch`](Messages::prefetch) allows it.
+//! - **Newest first**, and each message once, whatever ties, caps and page orders the server has.
+//! - **Retries.** A page that fails in a way that may pass is asked for again as the [`RetryPolicy`] says; what
+//!   is left after that is one `Err`, then `None` for ever.
+//! - **Cancel safe.** Dropping a pending `next()` loses nothing and sends nothing twice; dropping the stream
+//!   aborts its request.
+//! - **Resumable** to the message: in place by [`MessageStream::resume`], anywhere by a [`Checkpoint`].
+//!
+//! # Features
+//!
+//! `rustls` and `gzip` are on by default; `native-tls` stands in for `rustls`. `jiff`, `chrono` and `time` convert
+//! [`Timestamp`] from and into those crates' types. `testing` brings `FakeTexter`.
+//!
+//! # Panics
+//!
+//! A stream needs a tokio runtime with its timer and I/O switched on (`enable_all`, as `#[tokio::main]` does). Outside
+//! of any runtime it gives an error; in one that was built without its timer, tokio itself panics.
 //!
 //! Times are epoch **milliseconds** throughout, as [`Timestamp`]; the endpoint knows no other unit (page
 //! "Get Messages of a Chat").

@@ -97,25 +97,32 @@ impl Messages {
         self
     }
 
-    /// Leaves out messages older than this; those of this very time are read. Costs no extra request.
+    /// Leaves out messages older than this; those of this very time are read. Default: none are left out. Costs
+    /// no extra request. Later than [`until`](Self::until) it is refused as the type's documentation says.
     pub fn since(mut self, time: Timestamp) -> Self {
         self.bounds.since = Some(time);
         self
     }
 
-    /// Leaves out messages newer than this; those of this very time are read. Not before 1970.
+    /// Leaves out messages newer than this; those of this very time are read. Default: none are left out. Before
+    /// 1970 it is refused.
+    ///
+    /// The endpoint is asked for what is up to a millisecond newer (`beforeTime`, page "Get Messages of a Chat"),
+    /// because of that very time it leaves out one message, or all with a later id; what is too new is dropped.
     pub fn until(mut self, time: Timestamp) -> Self {
         self.bounds.until = Some(time);
         self
     }
 
-    /// Reads only the messages of one bot session (`botSessionId`).
+    /// Reads only the messages of one bot session (`botSessionId`, of `a-z` and `0-9`, at most 256 of them; page "Get
+    /// Messages of a Chat"). Default: those of all sessions and of none.
     pub fn bot_session(mut self, id: impl Into<String>) -> Self {
         self.bounds.bot_session = Some(id.into().into());
         self
     }
 
-    /// Ends the stream after this many messages in all. The last request asks for no more than are left.
+    /// Ends the stream after this many messages in all. Default: no end but the chat's. The last request asks for no
+    /// more than are left.
     ///
     /// A message that cannot be read counts as one. After [`resume_from`](Self::resume_from) the count
     /// starts anew. With 0 the stream ends at once and asks for nothing.

@@ -57,7 +57,7 @@ pub struct Stats {
 /// Made by [`Messages::stream`](crate::Messages::stream). Nothing is sent before the first poll, and the
 /// next page is asked for only when a poll finds nothing in hand (see
 /// [`prefetch`](crate::Messages::prefetch) for the exception). Within one timestamp the order is the
-/// reverse of the server's. It needs a tokio runtime with its timer.
+/// reverse of the server's. It needs a tokio runtime with its timer and I/O (see the crate's `# Panics`).
 ///
 /// # Cancel safety
 ///
@@ -130,7 +130,8 @@ impl<T> MessageStream<T> {
     /// Where the **last message handed out** left the walk. It is exact at every moment: before the first
     /// poll, in the middle of a page, after an `Err`, after the end.
     ///
-    /// Costs a copy of the ids that share the last timestamp.
+    /// Costs a copy of the ids that share the last timestamp. A query that was refused gives back the checkpoint
+    /// that it was to resume from; without one, its line holds the refused ids and cannot be read back.
     ///
     /// # Examples
     ///

@@ -123,11 +123,28 @@ impl<'de, M: Deserialize<'de>, F: FnMut(M)> Visitor<'de> for ElementsSeed<'_, M,
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let mut left = self.elements.most;
-        while let Some(element) = seq.next_element()? {
+        loop {
+            let seed = ElementSeed { take: &mut self.elements.take, element: PhantomData };
+            if seq.next_element_seed(seed)?.is_none() {
+                break;
+            }
             left = left.checked_sub(1).ok_or_else(|| A::Error::custom("too many messages"))?;
-            (self.elements.take)(element);
         }
         Ok(())
+    }
+}
+
+/// Hands an element on where it is read, so that a large one is moved as little as can be.
+struct ElementSeed<'a, M, F> {
+    take: &'a mut F,
+    element: PhantomData<M>,
+}
+
+impl<'de, M: Deserialize<'de>, F: FnMut(M)> DeserializeSeed<'de> for ElementSeed<'_, M, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        M::deserialize(deserializer).map(self.take)
     }
 }
 

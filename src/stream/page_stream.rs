@@ -29,7 +29,7 @@ pub struct Page {
 /// The messages of a chat page by page, newest first: made by
 /// [`Messages::pages`](crate::Messages::pages).
 ///
-/// It behaves as [`MessageStream`](crate::MessageStream) does, with the same laziness, order, cancel
+/// It needs what a [`MessageStream`](crate::MessageStream) needs, and behaves as [`MessageStream`](crate::MessageStream) does, with the same laziness, order, cancel
 /// safety and errors; a page that brings nothing new is not handed out. A message that cannot be read does
 /// not fail its page: it is in [`Page::malformed`].
 ///
