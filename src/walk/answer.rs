@@ -47,7 +47,7 @@ struct Sorted {
     /// Whether a message with a place is among those passed.
     progress: bool,
     duplicates: u64,
-    /// Whether a message newer than the time that was asked for stood in the answer.
+    /// Whether a message newer than the walk's position stood in the answer.
     newer: bool,
     /// The oldest timestamp that is not newer than the walk's position.
     oldest: Option<Timestamp>,
@@ -165,8 +165,7 @@ impl Walk {
             if behind_newer {
                 sorted.duplicates += 1;
                 sorted.surplus += 1;
-                sorted.newer |=
-                    ask.cursor.as_ref().is_none_or(|asked| key.timestamp > asked.timestamp);
+                sorted.newer = true;
                 continue;
             }
             if sorted.oldest.is_none() {

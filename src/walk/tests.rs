@@ -355,3 +355,62 @@ fn a_deleted_message_is_no_cap() {
         assert_eq!(verdict.duplicates, count as u64);
     }
 }
+
+/// A walk whose last message handed out is `m` of 5,000, with one behind it that cannot be placed.
+fn behind_m(bounds: Bounds) -> Walk {
+    let mut position = Position::default();
+    position.advance(&[Key::Unplaced(7), key(5_000, "m")]);
+    Walk::new(bounds, position)
+}
+
+#[test]
+fn everything_that_is_dropped_is_counted() {
+    let mut walk = behind_m(bounds(50));
+    let keys = [
+        key(4_000, "a"),
+        key(4_000, "a"),
+        Key::Unplaced(7),
+        key(5_000, "m"),
+        key(6_000, "n"),
+        Key::Unplaced(9),
+    ];
+    let ask = walk.ask();
+    let answer = Answer { keys: &keys, of_other_session: &[], chat_start: at(1_000) };
+    let verdict = walk.receive(&ask, answer);
+    assert_eq!((verdict.kept, verdict.duplicates), (super::Kept::Only(vec![0]), 5));
+    // What is there twice, too new, or the cursor itself says nothing of a cap.
+    assert_eq!((walk.longest_answer, walk.cap), (3, Some(3)));
+}
+
+#[test]
+fn one_text_sent_again_is_not_two() {
+    let mut walk = behind_m(bounds(50));
+    let keys = [key(4_000, "a"), Key::Unplaced(7), Key::Unplaced(7), Key::Unplaced(7)];
+    let ask = walk.ask();
+    let answer = Answer { keys: &keys, of_other_session: &[], chat_start: at(1_000) };
+    let verdict = walk.receive(&ask, answer);
+    assert_eq!((verdict.kept, verdict.duplicates), (super::Kept::Only(vec![0, 2, 3]), 1));
+}
+
+#[test]
+fn what_cannot_be_placed_may_still_be_of_another_session() {
+    let mut walk =
+        Walk::new(Bounds { bot_session: Some(SESSION.into()), ..bounds(50) }, Position::default());
+    let keys = [key(4_000, "a"), Key::Unplaced(1), Key::Unplaced(2), key(5_000, "b")];
+    let ask = walk.ask();
+    let of_other_session = [false, true, false, true];
+    let answer = Answer { keys: &keys, of_other_session: &of_other_session, chat_start: at(1_000) };
+    let verdict = walk.receive(&ask, answer);
+    assert_eq!((verdict.kept, verdict.duplicates), (super::Kept::Only(vec![0, 2]), 0));
+}
+
+#[test]
+fn as_many_as_65_536_messages_may_share_a_timestamp() {
+    for (count, passable) in [(65_536, true), (65_537, false)] {
+        let mut walk = Walk::new(bounds(65_536), Position::default());
+        let ask = walk.ask();
+        let keys: Vec<Key> = (0..count).map(|n| key(5_000, &format!("m{n}"))).collect();
+        let answer = Answer { keys: &keys, of_other_session: &[], chat_start: at(1_000) };
+        assert_eq!(walk.receive(&ask, answer).next == Next::Ask, passable, "{count}");
+    }
+}
