@@ -55,6 +55,13 @@ impl Server {
         client.retry(RetryPolicy::none()).build().unwrap()
     }
 
+    /// CPU time of the server so far.
+    pub fn cpu(&self) -> Duration {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        let clock = nix::time::ClockId::pid_cpu_clock_id(pid).unwrap();
+        clock.now().unwrap().into()
+    }
+
     /// Becomes the server if this process was started as one.
     pub fn serve_if_asked() {
         let arguments: Vec<String> = std::env::args().collect();
