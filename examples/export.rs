@@ -120,20 +120,27 @@ impl Output {
         let mut checkpoint_path = path.as_os_str().to_owned();
         checkpoint_path.push(".checkpoint");
         let checkpoint_path = PathBuf::from(checkpoint_path);
-        let saved: Option<Saved> = match fs::read(&checkpoint_path) {
-            Ok(json) => Some(serde_json::from_slice(&json)?),
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        let length = file.metadata()?.len();
+        let json = match fs::read(&checkpoint_path) {
+            Ok(json) => Some(json),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
-        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        let length = file.metadata()?.len();
+        if json.is_none() && length > 0 {
+            return Err(format!("{} is there already; name another file", path.display()).into());
+        }
+        let saved: Option<Saved> = match json.map(|json| serde_json::from_slice(&json)).transpose()
+        {
+            // Of a start that wrote nothing there is nothing to go on from: the next may be for another chat.
+            Ok(saved) => saved.filter(|saved: &Saved| saved.bytes > 0),
+            Err(_) if length == 0 => None,
+            Err(error) => return Err(format!("{}: {error}", checkpoint_path.display()).into()),
+        };
         let bytes = saved.as_ref().map_or(0, |saved| saved.bytes);
         if length < bytes {
             let checkpoint = checkpoint_path.display();
             return Err(format!("{checkpoint} is not of this file; remove one of the two").into());
-        }
-        if saved.is_none() && length > 0 {
-            return Err(format!("{} is there already; name another file", path.display()).into());
         }
         // What follows was written after the last checkpoint and will come again.
         file.set_len(bytes)?;

@@ -29,6 +29,15 @@ pub(crate) enum Key {
     Unplaced(u64),
 }
 
+impl Key {
+    pub(crate) fn timestamp(&self) -> Option<Timestamp> {
+        match self {
+            Self::Placed(cursor) => Some(cursor.timestamp),
+            Self::Unplaced(_) => None,
+        }
+    }
+}
+
 /// A message that could not be placed and was handed out as an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unplaced {

@@ -52,7 +52,7 @@ pin_project! {
     /// Asks for one page until it is here or given up.
     ///
     /// Dropping it aborts the request. It may be left unpolled for as long as one likes: a deadline that passed
-    /// meanwhile begins anew, and the time does not count towards the retries' either.
+    /// meanwhile begins anew, and of the time no more than the attempt's own counts towards the retries'.
     pub(crate) struct Fetch {
         #[pin]
         state: State,

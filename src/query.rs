@@ -108,7 +108,7 @@ impl Messages {
     /// 1970 it is refused.
     ///
     /// The endpoint is asked for what is up to a millisecond newer (`beforeTime`, page "Get Messages of a Chat"),
-    /// because of that very time it leaves out one message, or all with a later id; what is too new is dropped.
+    /// because of that very time it leaves out one message, or all with a later id; what is too new is dropped. Where a whole page is, that costs another request.
     pub fn until(mut self, time: Timestamp) -> Self {
         self.bounds.until = Some(time);
         self

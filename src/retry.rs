@@ -75,8 +75,8 @@ impl RetryPolicy {
     }
 
     /// The time for one page, attempts and waits together. Default 2 minutes. The first attempt has its own
-    /// [`timeout`](crate::ClientBuilder::timeout) whatever this is; a retry gets what is left. Time in which
-    /// nobody polls the stream does not count.
+    /// [`timeout`](crate::ClientBuilder::timeout) whatever this is; a retry gets what is left. Of a time in
+    /// which nobody polls the stream, no more than the timeout of one attempt counts.
     pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
         self.max_elapsed = elapsed;
         self

@@ -188,10 +188,7 @@ impl<T> MessageStream<T> {
     /// The time of the last message handed out that had one.
     fn last_handed_out(&self) -> Option<Timestamp> {
         let handed_out = &self.page.keys[self.page.messages.len()..];
-        let placed = handed_out.iter().find_map(|key| match key {
-            Key::Placed(cursor) => Some(cursor.timestamp),
-            Key::Unplaced(_) => None,
-        });
+        let placed = handed_out.iter().find_map(Key::timestamp);
         placed.or(self.page.start.timestamp())
     }
 

@@ -198,8 +198,10 @@ impl Walk {
     fn ask_to_tell(&self, probe: Probe) -> Ask {
         let (limit, cursor) = match probe {
             Probe::Start(time) => {
-                let limit = self.bounds.page_size.max(answer::limit_from(self.longest_answer));
-                (limit, before_anything_newer_than(time))
+                // One more than all that may have been handed out of it.
+                let known = self.position.unplaced.len() + self.position.ids.len();
+                let more = answer::limit_from(known.max(self.longest_answer)).saturating_add(1);
+                (more.max(self.bounds.page_size), before_anything_newer_than(time))
             }
             Probe::Cap { count, .. } => {
                 let more = answer::limit_from(count).saturating_add(1);
@@ -243,6 +245,10 @@ impl Walk {
 
     /// The server answered 413. Whether a smaller request is worth a try, which `ask` then gives.
     pub(crate) fn too_large(&mut self, ask: &Ask) -> bool {
+        if self.probe.is_some() {
+            // It asks for no more than it has to.
+            return false;
+        }
         self.growing = false;
         self.too_large = Some(self.too_large.map_or(ask.limit, |least| least.min(ask.limit)));
         if let Some((time, _)) = self.widened {

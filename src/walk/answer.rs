@@ -67,7 +67,7 @@ impl Walk {
     pub(crate) fn receive(&mut self, ask: &Ask, answer: Answer<'_>) -> Verdict {
         self.chat_start = answer.chat_start;
         if let Some(probe) = self.probe.take() {
-            return self.judge(probe, answer);
+            return self.judge(probe, ask, answer);
         }
         let mut sorted = self.sort_out(ask, answer);
         let mut next = self.decide(ask, answer, &sorted);
@@ -264,8 +264,14 @@ impl Walk {
             return self.after_progress(ask, sorted, short);
         }
         let too_new = self.position.cursor.is_none() && sorted.unplaced == 0;
-        if too_new && !self.exactly_until {
+        if too_new && !self.exactly_until && (short || self.widened.is_some()) {
+            let times = answer.keys.iter().filter_map(Key::timestamp);
+            if !full && times.min().map(ChatTime::At) == Some(answer.chat_start) {
+                // The chat began after `until`.
+                return Next::End(End::ReachedStart);
+            }
             self.exactly_until = true;
+            self.widened = None;
             return Next::Ask;
         }
         if !short {
@@ -283,11 +289,15 @@ impl Walk {
         }
         let shorter = count < self.longest_answer;
         if sorted.held < self.position.ids.len() {
-            // An answer that is shorter than another was is no cap's doing: some have been deleted.
-            if shorter {
-                return Next::End(End::ReachedStart);
-            }
-            return self.probe_cap(count, ChatTime::Unknown);
+            return match answer.chat_start {
+                ChatTime::At(start) if goes_on && !in_session => {
+                    self.probe = Some(Probe::Start(start));
+                    Next::Ask
+                }
+                // An answer that is shorter than another was is no cap's doing: some have been deleted.
+                _ if shorter => Next::End(End::ReachedStart),
+                _ => self.probe_cap(count, ChatTime::Unknown),
+            };
         }
         if sorted.newer && !reached_start {
             return Next::Stalled("the server sends the same messages whatever the cursor");
@@ -349,21 +359,31 @@ impl Walk {
     }
 
     /// The answer to a probe: an end, or more than can be reached.
-    fn judge(&mut self, probe: Probe, answer: Answer<'_>) -> Verdict {
-        let known: HashSet<u64> = self.position.unplaced.iter().map(|u| u.fingerprint).collect();
-        let handed_out = |key: &Key| match key {
+    fn judge(&mut self, probe: Probe, ask: &Ask, answer: Answer<'_>) -> Verdict {
+        // A text that came more than once proves nothing of yet another message with it.
+        let mut known: HashMap<u64, usize> = HashMap::new();
+        for unplaced in &self.position.unplaced {
+            *known.entry(unplaced.fingerprint).or_default() += 1;
+        }
+        let held: HashSet<&MessageId> = self.position.ids.iter().collect();
+        let mut handed_out = |key: &&Key| match key {
             Key::Placed(cursor) => {
-                self.position.ids.contains(&cursor.id)
+                held.contains(&cursor.id)
                     || self.bounds.until.is_some_and(|until| cursor.timestamp > until)
             }
-            Key::Unplaced(fingerprint) => known.contains(fingerprint),
+            Key::Unplaced(fingerprint) => known.remove(fingerprint) == Some(1),
         };
         let (is_end, otherwise) = match probe {
             // The very messages that have no place, again, are all that there is.
-            Probe::Start(_) => {
+            Probe::Start(time) => {
                 let most = self.cap.unwrap_or(DEFAULT_LIMIT as usize).max(self.longest_answer);
-                let is_whole = (1..most).contains(&answer.keys.len());
-                (is_whole && answer.keys.iter().all(handed_out), NO_WAY_PAST)
+                let limit = usize::try_from(ask.limit).unwrap_or(usize::MAX);
+                // It was asked for a millisecond late.
+                let of_start: Vec<&Key> =
+                    answer.keys.iter().filter(|key| key.timestamp() <= Some(time)).collect();
+                let is_whole = answer.keys.len() < limit && (1..most).contains(&of_start.len());
+                let stalled = if self.confirming_unplaced { NO_WAY_PAST } else { TOO_MANY_TIE };
+                (is_whole && of_start.iter().all(&mut handed_out), stalled)
             }
             Probe::Cap { count, start } => {
                 let (mut ids, mut unplaced) = (HashSet::new(), 0);
@@ -456,11 +476,7 @@ pub(super) fn limit_from(count: usize) -> u32 {
 /// The order that makes the keys ascending by time, or `None` when they are so already. Equal timestamps
 /// keep the server's order; a message without a place stays behind its neighbour.
 fn ascending(keys: &[Key]) -> Option<Vec<usize>> {
-    let time = |key: &Key| match key {
-        Key::Placed(cursor) => Some(cursor.timestamp),
-        Key::Unplaced(_) => None,
-    };
-    let placed = || keys.iter().filter_map(time);
+    let placed = || keys.iter().filter_map(Key::timestamp);
     if placed().is_sorted() {
         return None;
     }
@@ -470,7 +486,7 @@ fn ascending(keys: &[Key]) -> Option<Vec<usize>> {
     let mut neighbour = placed().next();
     let mut order: Vec<(Option<Timestamp>, usize)> = Vec::with_capacity(keys.len());
     for (index, key) in keys.iter().enumerate() {
-        neighbour = time(key).or(neighbour);
+        neighbour = key.timestamp().or(neighbour);
         order.push((neighbour, index));
     }
     order.sort_by_key(|(time, _)| *time);

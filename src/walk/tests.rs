@@ -286,7 +286,7 @@ fn nothing_is_foreseen_while_a_limit_is_widened_or_an_end_confirmed() {
 #[test]
 fn until_foresees_nothing_from_what_is_too_new() {
     let until = Timestamp::from_millis(5_000);
-    let mut walk = Walk::new(Bounds { until: Some(until), ..bounds(1) }, Position::default());
+    let mut walk = Walk::new(Bounds { until: Some(until), ..bounds(2) }, Position::default());
     let ask = walk.ask();
     let too_new = [key(5_001, "m")];
     let answer = Answer { keys: &too_new, of_other_session: &[], chat_start: at(1_000) };
@@ -294,7 +294,7 @@ fn until_foresees_nothing_from_what_is_too_new() {
     // Asked again at that very time, with an id that nothing sorts behind.
     let ask = walk.ask();
     let exactly = Cursor { timestamp: until, id: "z".repeat(24).into() };
-    assert_eq!((ask.limit, ask.cursor.as_ref()), (1, Some(&exactly)));
+    assert_eq!((ask.limit, ask.cursor.as_ref()), (2, Some(&exactly)));
     let first = |millis: i64| Cursor { timestamp: Timestamp::from_millis(millis), id: "x".into() };
     assert_eq!(walk.foresee(&ask, &first(5_001)), None);
     assert!(walk.foresee(&ask, &first(5_000)).is_some());
@@ -412,5 +412,88 @@ fn as_many_as_65_536_messages_may_share_a_timestamp() {
         let keys: Vec<Key> = (0..count).map(|n| key(5_000, &format!("m{n}"))).collect();
         let answer = Answer { keys: &keys, of_other_session: &[], chat_start: at(1_000) };
         assert_eq!(walk.receive(&ask, answer).next == Next::Ask, passable, "{count}");
+    }
+}
+
+/// What the answers, one after the other, lead to in the end, and how many were asked for.
+fn after(mut walk: Walk, answers: &[(&[Key], ChatTime)]) -> (Next, usize) {
+    for (number, (keys, chat_start)) in answers.iter().enumerate() {
+        let ask = walk.ask();
+        let answer = Answer { keys, of_other_session: &[], chat_start: *chat_start };
+        let next = walk.receive(&ask, answer).next;
+        if next != Next::Ask {
+            return (next, number + 1);
+        }
+    }
+    (Next::Ask, answers.len())
+}
+
+#[test]
+fn an_unreadable_first_message_is_an_end_though_the_next_is_a_millisecond_younger() {
+    let whole = [Key::Unplaced(1), key(1_001, "a")];
+    let older = [Key::Unplaced(1)];
+    let start = at(1_000);
+    let answers: Vec<(&[Key], ChatTime)> =
+        vec![(&whole, start), (&older, start), (&whole, start), (&whole, start)];
+    let walk = Walk::new(bounds(50), Position::default());
+    assert_eq!(after(walk, &answers), (Next::End(End::ReachedStart), 4));
+}
+
+#[test]
+fn equal_texts_prove_no_end() {
+    let model_start = at(1_000);
+    let run: Vec<Key> = (0..20).map(|_| Key::Unplaced(1)).collect();
+    let newest = [&run[1..], &[key(5_000, "m")]].concat();
+    let first = [Key::Unplaced(1)];
+    let answers: Vec<(&[Key], ChatTime)> = vec![
+        (&newest, model_start),
+        (&run, model_start),
+        (&run, model_start),
+        (&newest, model_start),
+        (&first, model_start),
+    ];
+    let (next, _) = after(Walk::new(bounds(20), Position::default()), &answers);
+    assert!(matches!(next, Next::Stalled(_)), "{next:?}");
+}
+
+#[test]
+fn a_shorter_answer_is_no_end_while_the_chat_goes_on() {
+    // The server gives fewer inside the group of equal timestamps than outside of it.
+    let newer: Vec<Key> = (0..50).map(|n| key(9_000 + n, &format!("n{n}"))).collect();
+    let group: Vec<Key> = (0..40).map(|n| key(9_000, &format!("g{n:02}"))).collect();
+    let start = [key(1_000, "a")];
+    let answers: Vec<(&[Key], ChatTime)> = vec![
+        (&newer, at(1_000)),
+        (&group, at(1_000)),
+        (&group, at(1_000)),
+        (&group, at(1_000)),
+        (&start, at(1_000)),
+    ];
+    let (next, _) = after(Walk::new(bounds(50), Position::default()), &answers);
+    assert!(matches!(next, Next::Stalled(_)), "{next:?}");
+}
+
+#[test]
+fn a_probe_that_is_refused_is_not_asked_for_ever() {
+    let mut walk = Walk::new(bounds(50), Position::default());
+    let unreadable: Vec<Key> = (0..7).map(Key::Unplaced).collect();
+    let ask = walk.ask();
+    let answer = Answer { keys: &unreadable, of_other_session: &[], chat_start: at(1_000) };
+    assert_eq!(walk.receive(&ask, answer).next, Next::Ask);
+    let probe = walk.ask();
+    assert_eq!(probe.cursor.as_ref().unwrap().timestamp.as_millis(), 1_001);
+    assert!(!walk.too_large(&probe));
+}
+
+#[test]
+fn a_chat_that_began_after_until_ends_at_once() {
+    let until = Bounds { until: Some(Timestamp::from_millis(999)), ..bounds(50) };
+    let too_new = [key(1_000, "a")];
+    let walk = || Walk::new(until.clone(), Position::default());
+    assert_eq!(after(walk(), &[(&too_new, at(1_000))]), (Next::End(End::ReachedStart), 1));
+    // Where that is not certain, the very time is asked for.
+    for start in [at(7), at(i64::MAX), ChatTime::Unknown] {
+        let answers: Vec<(&[Key], ChatTime)> = vec![(&too_new, start), (&[], start)];
+        assert_eq!(after(walk(), &answers), (Next::End(End::ReachedStart), 2), "{start:?}");
     }
 }

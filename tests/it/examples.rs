@@ -116,9 +116,20 @@ async fn an_export_that_is_refused_leaves_what_there_is() {
     let output = directory.path().join("chat.jsonl");
     let output = output.to_str().unwrap();
     let server = server_with(50).start().await.unwrap();
-    // The first walk stops half way.
-    server.push_fault(Fault::status(404));
-    assert!(!run("export", &server, &[CHAT, "-o", output]).await.success);
+    // Starts that write nothing: a chat that is not there, an id that none can have.
+    for chat in ["00", "A b"] {
+        assert!(!run("export", &server, &[chat, "-o", output]).await.success);
+    }
+    // A walk that stops half way.
+    let mut faults = 0;
+    let failing = server_with(50).faults(move |_, _| {
+        faults += 1;
+        (faults > 2).then(|| Fault::status(404))
+    });
+    let failing = failing.start().await.unwrap();
+    let arguments = [CHAT, "-o", output, "--page-size", "10"];
+    assert!(!run("export", &failing, &arguments).await.success);
+    assert_eq!(std::fs::read_to_string(output).unwrap().lines().count(), 20);
     for arguments in [&[CHAT, "-o", output, "--page-size", "0"][..], &["another", "-o", output]] {
         let ended = run("export", &server, arguments).await;
         assert!(!ended.success, "{arguments:?}");
