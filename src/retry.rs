@@ -266,6 +266,17 @@ mod tests {
     }
 
     #[test]
+    fn a_retry_gets_what_is_left_and_the_first_attempt_its_own_time() {
+        let seconds = Duration::from_secs;
+        let mut retries = RetryPolicy::default().max_elapsed(seconds(30)).begin();
+        assert_eq!(retries.time_for_attempt(seconds(60), Duration::ZERO), seconds(60));
+        retries.count_attempt();
+        assert_eq!(retries.time_for_attempt(seconds(60), seconds(12)), seconds(18));
+        assert_eq!(retries.time_for_attempt(seconds(5), seconds(12)), seconds(5));
+        assert_eq!(retries.time_for_attempt(seconds(5), seconds(40)), Duration::ZERO);
+    }
+
+    #[test]
     fn a_base_above_the_maximum_is_cut_to_it() {
         let policy =
             RetryPolicy::default().base_delay(Duration::MAX).max_delay(Duration::from_secs(1));

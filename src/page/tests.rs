@@ -140,6 +140,11 @@ fn what_is_no_utf_8_costs_its_message_alone() {
     assert!(error.to_string().contains("message b cannot be read: it is not UTF-8"), "{error}");
     assert!(error.raw_message().unwrap().contains("private \u{fffd}"));
     assert_eq!(decode::<Value>(body).unwrap().keys, page.keys);
+    // A text that could be taken as it is now is not taken for what was sent.
+    let one =
+        decode::<Message>(b"{\"messages\":[{\"_id\":\"b\",\"timestamp\":2,\"text\":\"\xff\"}]}")
+            .unwrap();
+    assert!(one.keys == [key(2, "b")] && one.messages[0].is_err());
     assert_eq!(decode::<Value>(b"\xff\xfe").unwrap_err().kind(), ErrorKind::MalformedPage);
 }
 

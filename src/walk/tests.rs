@@ -31,14 +31,21 @@ fn walk(
     chat_start: ChatTime,
     mut server: impl FnMut(&Ask, usize) -> Vec<Key>,
 ) -> (Vec<u32>, usize, Next) {
-    let session = bounds.bot_session.is_some();
+    walk_in_session(bounds, chat_start, |ask, number| (server(ask, number), Vec::new()))
+}
+
+/// The same with a server that tells which messages belong to another session.
+fn walk_in_session(
+    bounds: Bounds,
+    chat_start: ChatTime,
+    mut server: impl FnMut(&Ask, usize) -> (Vec<Key>, Vec<bool>),
+) -> (Vec<u32>, usize, Next) {
     let mut walk = Walk::new(bounds, Position::default());
     let (mut limits, mut messages) = (Vec::new(), 0);
     loop {
         let ask = walk.ask();
-        let keys = server(&ask, limits.len());
+        let (keys, foreign) = server(&ask, limits.len());
         limits.push(ask.limit);
-        let foreign = vec![false; if session { keys.len() } else { 0 }];
         let answer = Answer { keys: &keys, of_other_session: &foreign, chat_start };
         let verdict = walk.receive(&ask, answer);
         messages += match verdict.kept {
@@ -53,8 +60,11 @@ fn walk(
 }
 
 fn walk_model(bounds: Bounds, model: &Model) -> (Vec<u32>, usize, Next) {
-    walk(bounds, model.chat_start, |ask, number| {
-        model.keys(&model.answer(ask, number as u64).unwrap())
+    let in_session = bounds.bot_session.is_some();
+    walk_in_session(bounds, model.chat_start, |ask, number| {
+        let page = model.answer(ask, number as u64).unwrap();
+        let foreign = if in_session { model.of_other_session(&page) } else { Vec::new() };
+        (model.keys(&page), foreign)
     })
 }
 
@@ -496,4 +506,31 @@ fn a_chat_that_began_after_until_ends_at_once() {
         let answers: Vec<(&[Key], ChatTime)> = vec![(&too_new, start), (&[], start)];
         assert_eq!(after(walk(), &answers), (Next::End(End::ReachedStart), 2), "{start:?}");
     }
+}
+
+/// Every third of the newest 90 messages is one of the session; the server ignores a session's cursor.
+fn late_session() -> (Model, Bounds) {
+    let mut model = Model { filter: Filter::CursorIgnored, ..Model::documented(300) };
+    for message in &mut model.messages[..210] {
+        message.in_session = false;
+    }
+    (model, Bounds { bot_session: Some(SESSION.into()), ..bounds(10) })
+}
+
+#[test]
+fn a_longer_answer_without_the_session_proves_the_session_s_end() {
+    let (model, session) = late_session();
+    let (limits, messages, next) = walk_model(session, &model);
+    assert_eq!((messages, next), (30, Next::End(End::ReachedStart)));
+    // Widened until the session's answer was short; then one message more than that, of the whole chat.
+    assert_eq!(limits, [10, 10, 20, 40, 31]);
+}
+
+#[test]
+fn a_session_s_oldest_message_comes_though_it_cannot_be_read() {
+    let (mut model, session) = late_session();
+    model.messages[210].readable = false;
+    let (limits, messages, next) = walk_model(session, &model);
+    assert_eq!((messages, next), (30, Next::End(End::ReachedStart)));
+    assert_eq!(limits, [10, 10, 20, 40, 31]);
 }
