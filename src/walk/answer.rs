@@ -303,7 +303,7 @@ impl Walk {
             return Next::Stalled("the server sends the same messages whatever the cursor");
         }
         let unplaced = sorted.unplaced > 0 || self.confirming_unplaced;
-        if unplaced && !shorter {
+        if unplaced && (!shorter || (goes_on && !in_session)) {
             if ask.bot_session {
                 return self.probe_cap(count, answer.chat_start);
             }

@@ -534,3 +534,33 @@ fn a_session_s_oldest_message_comes_though_it_cannot_be_read() {
     assert_eq!((messages, next), (30, Next::End(End::ReachedStart)));
     assert_eq!(limits, [10, 10, 20, 40, 31]);
 }
+
+#[test]
+fn unreadable_messages_that_fill_a_known_cap_are_no_end_either_when_min_time_goes_missing() {
+    let newest: Vec<Key> = (0..3).map(|n| key(9_000 + n, &format!("n{n}"))).collect();
+    let (a, b, c) = (Key::Unplaced(1), Key::Unplaced(2), Key::Unplaced(3));
+    let end = Next::End(End::ReachedStart);
+    for (run, capped) in [(vec![a.clone(), b.clone(), c], true), (vec![a, b], false)] {
+        let confirmed = [&run[1..], &newest[..1]].concat();
+        let answers: Vec<(&[Key], ChatTime)> =
+            vec![(&newest, at(1_000)), (&run, ChatTime::Unknown), (&confirmed, ChatTime::Unknown)];
+        let (next, asked) = after(Walk::new(bounds(50), Position::default()), &answers);
+        assert_eq!((next == end, asked), (!capped, 3), "{next:?}");
+    }
+}
+
+#[test]
+fn an_unreadable_message_that_only_the_confirming_answer_shows_is_looked_behind() {
+    let mut position = Position::default();
+    position.advance(&[key(5_000, "a"), key(5_000, "b")]);
+    let again = [key(5_000, "b")];
+    let confirmed = [Key::Unplaced(1), key(5_000, "a"), key(5_000, "b")];
+    let answers: Vec<(&[Key], ChatTime)> = vec![(&again, at(1_000)), (&confirmed, at(1_000))];
+    let mut walk = Walk::new(bounds(50), position);
+    for (keys, chat_start) in answers {
+        let ask = walk.ask();
+        let answer = Answer { keys, of_other_session: &[], chat_start };
+        assert_eq!(walk.receive(&ask, answer).next, Next::Ask);
+    }
+    assert_eq!(walk.ask().cursor.unwrap().timestamp.as_millis(), 1_001);
+}
