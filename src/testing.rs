@@ -26,6 +26,7 @@
 //! ```
 
 mod answer;
+mod builder;
 mod chat;
 mod connection;
 mod conversation;
@@ -35,9 +36,10 @@ mod request;
 mod server;
 
 pub use answer::{CursorReading, MinTime, PageOrder, SessionFilter, TieOrder};
+pub use builder::FakeTexterBuilder;
 pub use chat::{FakeChat, FakeMessage};
 pub use conversation::Conversation;
 pub use fault::Fault;
 pub use replay::{read_page, stream_of};
 pub use request::RecordedRequest;
-pub use server::{FakeTexter, FakeTexterBuilder};
+pub use server::FakeTexter;

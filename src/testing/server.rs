@@ -20,179 +20,15 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use super::answer::{CursorReading, MinTime, PageOrder, Rules, SessionFilter, TieOrder};
+use super::answer::Rules;
+use super::builder::FakeTexterBuilder;
 use super::chat::{FakeChat, FakeMessage, StoredChat};
 use super::connection::{Connection, Instead};
 use super::fault::Fault;
 use super::request::{BASE_PATH, RecordedRequest};
 
 type Body = StreamBody<stream::BoxStream<'static, Result<Frame<Bytes>, io::Error>>>;
-type Faults = Box<dyn FnMut(&RecordedRequest, u64) -> Option<Fault> + Send>;
-
-/// Describes a [`FakeTexter`]: by default one that serves its chats as the reference says, at once.
-#[must_use = "a builder does nothing until it is started"]
-pub struct FakeTexterBuilder {
-    chats: HashMap<String, StoredChat>,
-    token: String,
-    forbidden: bool,
-    rules: Rules,
-    reject_limit_above: Option<u64>,
-    latency: Duration,
-    bandwidth: Option<u64>,
-    gzip: bool,
-    rate_limit: Option<(u32, u64)>,
-    record_requests: bool,
-    faults: Option<Faults>,
-    port: u16,
-}
-
-impl FakeTexterBuilder {
-    /// Adds a chat; one of the same id is replaced.
-    pub fn chat(mut self, chat: FakeChat) -> Self {
-        let (id, chat) = chat.stored();
-        self.chats.insert(id, chat);
-        self
-    }
-
-    /// The only token that is taken; any other gets 401. Default `fake-token`.
-    pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = token.into();
-        self
-    }
-
-    /// Answers 403, as to a token without the scope **View all chats**.
-    pub fn without_scope(mut self) -> Self {
-        self.forbidden = true;
-        self
-    }
-
-    /// How the cursor is read.
-    pub fn cursor_reading(mut self, reading: CursorReading) -> Self {
-        self.rules.cursor_reading = reading;
-        self
-    }
-
-    /// The order among equal timestamps; a strict keyset has its own.
-    pub fn tie_order(mut self, order: TieOrder) -> Self {
-        self.rules.tie_order = order;
-        self
-    }
-
-    /// The order of a page.
-    pub fn page_order(mut self, order: PageOrder) -> Self {
-        self.rules.page_order = order;
-        self
-    }
-
-    /// How a session filter and a cursor combine.
-    pub fn session_filter(mut self, filter: SessionFilter) -> Self {
-        self.rules.session_filter = filter;
-        self
-    }
-
-    /// What is said of the chat's first message.
-    pub fn min_time(mut self, min_time: MinTime) -> Self {
-        self.rules.min_time = min_time;
-        self
-    }
-
-    /// The most messages on a page, whatever `limit` asks. Default: no cap.
-    pub fn limit_cap(mut self, messages: u64) -> Self {
-        self.rules.limit_cap = Some(messages);
-        self
-    }
-
-    /// Answers 413 to a `limit` above this.
-    pub fn reject_limit_above(mut self, messages: u64) -> Self {
-        self.reject_limit_above = Some(messages);
-        self
-    }
-
-    /// How long it takes until an answer begins.
-    pub fn latency(mut self, latency: Duration) -> Self {
-        self.latency = latency;
-        self
-    }
-
-    /// How many bytes of a body are sent in a second. Default: as fast as it goes.
-    pub fn bandwidth(mut self, bytes_per_second: u64) -> Self {
-        self.bandwidth = Some(bytes_per_second.max(1));
-        self
-    }
-
-    /// Compresses bodies for clients that take it.
-    pub fn gzip(mut self, gzip: bool) -> Self {
-        self.gzip = gzip;
-        self
-    }
-
-    /// Answers 429 with this `Retry-After`, in seconds, to more than so many requests within a second.
-    pub fn rate_limit(mut self, requests_per_second: u32, retry_after: u64) -> Self {
-        self.rate_limit = Some((requests_per_second, retry_after));
-        self
-    }
-
-    /// Whether requests are kept for [`FakeTexter::requests`]. Default `true`.
-    pub fn record_requests(mut self, record: bool) -> Self {
-        self.record_requests = record;
-        self
-    }
-
-    /// Decides for every request, with its number from 0, whether it fails. Faults that were
-    /// [pushed](FakeTexter::push_fault) come first.
-    pub fn faults(
-        mut self,
-        faults: impl FnMut(&RecordedRequest, u64) -> Option<Fault> + Send + 'static,
-    ) -> Self {
-        self.faults = Some(Box::new(faults));
-        self
-    }
-
-    /// The port on this machine. Default: any that is free.
-    pub fn port(mut self, port: u16) -> Self {
-        self.port = port;
-        self
-    }
-
-    /// Starts to serve, on the current tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// When the port cannot be had.
-    pub async fn start(self) -> io::Result<FakeTexter> {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await?;
-        let address = listener.local_addr()?;
-        let (open, _) = watch::channel(0);
-        let shared = Arc::new(Shared {
-            token: self.token,
-            forbidden: self.forbidden,
-            rules: self.rules,
-            reject_limit_above: self.reject_limit_above,
-            latency: self.latency,
-            bandwidth: self.bandwidth,
-            gzip: self.gzip,
-            rate_limit: self.rate_limit,
-            record_requests: self.record_requests,
-            open,
-            state: Mutex::new(State {
-                chats: self.chats,
-                scripted: VecDeque::new(),
-                faults: self.faults,
-                requests: Vec::new(),
-                request_count: 0,
-                second: (Instant::now(), 0),
-            }),
-        });
-        let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
-        Ok(FakeTexter { address, shared, serving: serving.abort_handle() })
-    }
-}
-
-impl fmt::Debug for FakeTexterBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FakeTexterBuilder").field("rules", &self.rules).finish_non_exhaustive()
-    }
-}
+pub(super) type Faults = Box<dyn FnMut(&RecordedRequest, u64) -> Option<Fault> + Send>;
 
 /// A running server with the messages endpoint's documented behaviour. Dropping it stops it.
 pub struct FakeTexter {
@@ -201,47 +37,40 @@ pub struct FakeTexter {
     serving: AbortHandle,
 }
 
-struct Shared {
-    token: String,
-    forbidden: bool,
-    rules: Rules,
-    reject_limit_above: Option<u64>,
-    latency: Duration,
-    bandwidth: Option<u64>,
-    gzip: bool,
-    rate_limit: Option<(u32, u64)>,
-    record_requests: bool,
-    open: watch::Sender<usize>,
-    state: Mutex<State>,
+pub(super) struct Shared {
+    pub(super) token: String,
+    pub(super) forbidden: bool,
+    pub(super) rules: Rules,
+    pub(super) reject_limit_above: Option<u64>,
+    pub(super) latency: Duration,
+    pub(super) bandwidth: Option<u64>,
+    pub(super) gzip: bool,
+    pub(super) rate_limit: Option<(u32, u64)>,
+    pub(super) record_requests: bool,
+    pub(super) open: watch::Sender<usize>,
+    pub(super) state: Mutex<State>,
 }
 
-struct State {
-    chats: HashMap<String, StoredChat>,
-    scripted: VecDeque<Fault>,
-    faults: Option<Faults>,
-    requests: Vec<RecordedRequest>,
-    request_count: u64,
+pub(super) struct State {
+    pub(super) chats: HashMap<String, StoredChat>,
+    pub(super) scripted: VecDeque<Fault>,
+    pub(super) faults: Option<Faults>,
+    pub(super) requests: Vec<RecordedRequest>,
+    pub(super) request_count: u64,
     /// The second that the rate limit counts in, and its requests.
-    second: (Instant, u32),
+    pub(super) second: (Instant, u32),
 }
 
 impl FakeTexter {
+    pub(super) fn new(listener: TcpListener, address: SocketAddr, shared: Shared) -> Self {
+        let shared = Arc::new(shared);
+        let serving = tokio::spawn(serve(listener, Arc::clone(&shared))).abort_handle();
+        Self { address, shared, serving }
+    }
+
     /// Describes a server.
     pub fn builder() -> FakeTexterBuilder {
-        FakeTexterBuilder {
-            chats: HashMap::new(),
-            token: "fake-token".into(),
-            forbidden: false,
-            rules: Rules::default(),
-            reject_limit_above: None,
-            latency: Duration::ZERO,
-            bandwidth: None,
-            gzip: false,
-            rate_limit: None,
-            record_requests: true,
-            faults: None,
-            port: 0,
-        }
+        FakeTexterBuilder::new()
     }
 
     /// What a client takes as its base URL.

@@ -340,7 +340,7 @@ impl Walk {
             return Next::Stalled(NOT_OF_THAT_TIME);
         }
         match answer.chat_start {
-            ChatTime::At(start) if !full => {
+            ChatTime::At(start) => {
                 self.probe = Some(Probe::Start(start));
                 Next::Ask
             }

@@ -492,7 +492,18 @@ fn a_probe_that_is_refused_is_not_asked_for_ever() {
     assert_eq!(walk.receive(&ask, answer).next, Next::Ask);
     let probe = walk.ask();
     assert_eq!(probe.cursor.as_ref().unwrap().timestamp.as_millis(), 1_001);
+    let first = Cursor { timestamp: Timestamp::from_millis(4_000), id: "x".into() };
+    assert_eq!(walk.foresee(&probe, &first), None);
     assert!(!walk.too_large(&probe));
+}
+
+#[test]
+fn what_is_newer_than_until_does_not_count_as_more() {
+    let until = Bounds { until: Some(Timestamp::from_millis(999)), ..bounds(50) };
+    let page = [Key::Unplaced(1), key(1_000, "a")];
+    let answers: Vec<(&[Key], ChatTime)> = vec![(&page, at(1_000)), (&page, at(1_000))];
+    let (next, asked) = after(Walk::new(until, Position::default()), &answers);
+    assert_eq!((next, asked), (Next::End(End::ReachedStart), 2));
 }
 
 #[test]
