@@ -16,6 +16,7 @@ use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt};
 use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, ErrorKind};
@@ -51,8 +52,8 @@ impl HttpTransport {
 
     /// The header that carries the token, marked sensitive so that nothing prints it.
     fn authorization(&self) -> Option<HeaderValue> {
-        let mut value =
-            HeaderValue::from_str(&format!("Bearer {}", self.token.expose_secret())).ok()?;
+        let text = Zeroizing::new(format!("Bearer {}", self.token.expose_secret()));
+        let mut value = HeaderValue::from_str(&text).ok()?;
         value.set_sensitive(true);
         Some(value)
     }
