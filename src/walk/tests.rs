@@ -504,6 +504,12 @@ fn what_is_newer_than_until_does_not_count_as_more() {
     let answers: Vec<(&[Key], ChatTime)> = vec![(&page, at(1_000)), (&page, at(1_000))];
     let (next, asked) = after(Walk::new(until, Position::default()), &answers);
     assert_eq!((next, asked), (Next::End(End::ReachedStart), 2));
+
+    // What stands at that very time does.
+    let until = Bounds { until: Some(Timestamp::from_millis(1_000)), ..bounds(50) };
+    let answers: Vec<(&[Key], ChatTime)> = vec![(&page[..1], at(1_000)), (&page, at(1_000))];
+    let (next, _) = after(Walk::new(until, Position::default()), &answers);
+    assert!(matches!(next, Next::Stalled(_)), "{next:?}");
 }
 
 #[test]
