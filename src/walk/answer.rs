@@ -365,12 +365,9 @@ impl Walk {
         for unplaced in &self.position.unplaced {
             *known.entry(unplaced.fingerprint).or_default() += 1;
         }
-        let held: HashSet<&MessageId> = self.position.ids.iter().collect();
+        // What has a place there is older than the cursor, so it has not been; unless it is too new for `until`.
         let mut handed_out = |key: &&Key| match key {
-            Key::Placed(cursor) => {
-                held.contains(&cursor.id)
-                    || self.bounds.until.is_some_and(|until| cursor.timestamp > until)
-            }
+            Key::Placed(cursor) => self.bounds.until.is_some_and(|until| cursor.timestamp > until),
             Key::Unplaced(fingerprint) => known.remove(fingerprint) == Some(1),
         };
         let (is_end, otherwise) = match probe {

@@ -581,3 +581,31 @@ fn an_unreadable_message_that_only_the_confirming_answer_shows_is_looked_behind(
     }
     assert_eq!(walk.ask().cursor.unwrap().timestamp.as_millis(), 1_001);
 }
+
+#[test]
+fn a_session_that_is_the_whole_of_a_small_chat_ends() {
+    let mut position = Position::default();
+    position.advance(&[key(2_000, "a")]);
+    let whole = [Key::Unplaced(1), key(2_000, "a")];
+    let answers: Vec<(&[Key], ChatTime)> = vec![
+        (&whole[..1], at(1_000)),
+        (&whole, at(1_000)),
+        // The chat's newest are no more than the session's; so its beginning is looked at.
+        (&whole, at(1_000)),
+        (&whole[..1], at(1_000)),
+    ];
+    let session = Bounds { bot_session: Some(SESSION.into()), ..bounds(50) };
+    assert_eq!(after(Walk::new(session, position), &answers), (Next::End(End::ReachedStart), 4));
+}
+
+#[test]
+fn behind_a_large_group_the_pages_are_as_long_as_before() {
+    let mut model = Model::documented(50);
+    for message in &mut model.messages[30..] {
+        message.time = 2_000;
+    }
+    let (limits, messages, next) = walk_model(bounds(4), &model);
+    assert_eq!((messages, next), (50, Next::End(End::ReachedStart)));
+    assert!(limits.iter().any(|limit| *limit > 20), "{limits:?}");
+    assert!(limits.iter().rev().take(4).all(|limit| *limit == 4), "{limits:?}");
+}
