@@ -609,3 +609,13 @@ fn behind_a_large_group_the_pages_are_as_long_as_before() {
     assert!(limits.iter().any(|limit| *limit > 20), "{limits:?}");
     assert!(limits.iter().rev().take(4).all(|limit| *limit == 4), "{limits:?}");
 }
+
+#[test]
+fn a_probe_that_comes_back_as_long_as_asked_proves_no_end() {
+    let page = [Key::Unplaced(1), key(1_001, "a")];
+    let answers: Vec<(&[Key], ChatTime)> = vec![(&page[..1], at(1_000)), (&page, at(1_000))];
+    let (next, _) = after(Walk::new(bounds(2), Position::default()), &answers);
+    assert!(matches!(next, Next::Stalled(_)), "{next:?}");
+    let (next, _) = after(Walk::new(bounds(3), Position::default()), &answers);
+    assert_eq!(next, Next::End(End::ReachedStart));
+}
