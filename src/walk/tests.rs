@@ -619,3 +619,16 @@ fn a_probe_that_comes_back_as_long_as_asked_proves_no_end() {
     let (next, _) = after(Walk::new(bounds(3), Position::default()), &answers);
     assert_eq!(next, Next::End(End::ReachedStart));
 }
+
+#[test]
+fn unreadable_messages_count_towards_what_a_server_gives() {
+    let mut position = Position::default();
+    position.advance(&[key(5_000, "a"), key(5_000, "b"), key(5_000, "c")]);
+    let left = [key(5_000, "a"), key(5_000, "c")];
+    let newest = [key(9_000, "x"), Key::Unplaced(1), Key::Unplaced(2)];
+    let unknown = ChatTime::Unknown;
+    let answers: Vec<(&[Key], ChatTime)> =
+        vec![(&left, unknown), (&left, unknown), (&newest, unknown)];
+    let (next, asked) = after(Walk::new(bounds(50), position), &answers);
+    assert_eq!((next, asked), (Next::End(End::ReachedStart), 3));
+}
