@@ -1,13 +1,16 @@
 //! The message model (page "The Message object"): typed, yet losing no field.
 
+pub(crate) mod field;
 mod json;
-mod object;
+pub(crate) mod object;
 mod parts;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
 
-use serde::de::Error as _;
+use std::fmt;
+
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::id::{AgentName, BotSessionId, ChatId, IsoDateTime, MessageId, is_well_formed};
@@ -111,6 +114,12 @@ object! {
 /// An `_id` that can be asked for as `beforeId`; another would leave the walk no way on.
 struct AskableId(MessageId);
 
+impl Default for AskableId {
+    fn default() -> Self {
+        Self("".into())
+    }
+}
+
 impl From<AskableId> for MessageId {
     fn from(id: AskableId) -> Self {
         id.0
@@ -118,14 +127,37 @@ impl From<AskableId> for MessageId {
 }
 
 impl<'de> Deserialize<'de> for AskableId {
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let id = MessageId::deserialize(deserializer)?;
-        if is_well_formed(id.as_str()) { Ok(Self(id)) } else { Err(D::Error::custom("not an id")) }
+        struct Id;
+        impl Visitor<'_> for Id {
+            type Value = AskableId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an id")
+            }
+
+            #[inline]
+            fn visit_str<E: Error>(self, id: &str) -> Result<AskableId, E> {
+                if is_well_formed(id) {
+                    Ok(AskableId(id.into()))
+                } else {
+                    Err(E::custom("not an id"))
+                }
+            }
+        }
+        deserializer.deserialize_str(Id)
     }
 }
 
 /// A `timestamp` that can be asked for as `beforeTime`.
 struct AskableTimestamp(Timestamp);
+
+impl Default for AskableTimestamp {
+    fn default() -> Self {
+        Self(Timestamp::from_millis(0))
+    }
+}
 
 impl From<AskableTimestamp> for Timestamp {
     fn from(timestamp: AskableTimestamp) -> Self {

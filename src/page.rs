@@ -8,15 +8,17 @@ mod tests;
 use std::any::Any;
 use std::borrow::Cow;
 
-use serde::de::DeserializeOwned;
+use serde::Deserializer;
+use serde::de::{DeserializeOwned, DeserializeSeed as _};
 use serde_json::value::RawValue;
 
 use crate::checkpoint::{Cursor, Key};
 use crate::error::{Error, ErrorKind};
 use crate::fingerprint::fingerprint;
 use crate::message::Message;
+use crate::message::object::{InPlace, Object as _};
 use crate::walk::ChatTime;
-use envelope::{Each, Elements, Envelope, read_envelope};
+use envelope::{Elements, Envelope, Texts, read_envelope};
 use place::{Place, belongs_to_other_session, place_of};
 
 /// The messages of one answer, in the order of the body, and when the chat began and last went on.
@@ -57,17 +59,9 @@ fn most(limit: u32) -> usize {
 
 fn decode_messages(body: &[u8], limit: u32) -> Result<DecodedPage<Message>, Error> {
     let text = Text::of(body);
-    let room = text.room();
-    let mut keys = Vec::with_capacity(room);
-    let mut messages = Vec::with_capacity(room);
-    let take = |message: Message| {
-        keys.push(Key::Placed(Cursor { timestamp: message.timestamp, id: message.id.clone() }));
-        messages.push(Ok(message));
-    };
-    match read_envelope(&text.text, Elements { take, most: most(limit) }) {
-        Ok(Envelope { chat_start, chat_latest }) if text.altered.is_empty() => {
-            Ok(DecodedPage { keys, messages, chat_start, chat_latest })
-        }
+    let mut taken = Taken::with_room(text.room());
+    match read_envelope(&text.text, most(limit), &mut taken) {
+        Ok(envelope) if text.altered.is_empty() => Ok(taken.with(envelope)),
         // One message is bad, or the whole page is: each on its own tells.
         _ => decode_each(&text, limit, |raw| serde_json::from_str(raw.get())),
     }
@@ -78,18 +72,46 @@ fn decode_each<T>(
     limit: u32,
     read: impl Fn(&RawValue) -> Result<T, serde_json::Error>,
 ) -> Result<DecodedPage<T>, Error> {
-    let room = text.room();
-    let mut keys = Vec::with_capacity(room);
-    let mut messages = Vec::with_capacity(room);
-    let take = |raw: Each<'_>| {
-        let (key, message) = decode_one(raw.0, text.is_altered(raw.0.get()), &read);
-        keys.push(key);
-        messages.push(message);
+    let mut taken = Taken::with_room(text.room());
+    let each = |raw: &RawValue| {
+        let (key, message) = decode_one(raw, text.is_altered(raw.get()), &read);
+        taken.keys.push(key);
+        taken.messages.push(message);
     };
-    let Envelope { chat_start, chat_latest } =
-        read_envelope(&text.text, Elements { take, most: most(limit) })
-            .map_err(|error| not_a_page(&error))?;
-    Ok(DecodedPage { keys, messages, chat_start, chat_latest })
+    let envelope = read_envelope(&text.text, most(limit), &mut Texts(each))
+        .map_err(|error| not_a_page(&error))?;
+    Ok(taken.with(envelope))
+}
+
+/// The messages that have been taken so far.
+struct Taken<T> {
+    keys: Vec<Key>,
+    messages: Vec<Result<T, Error>>,
+}
+
+impl<T> Taken<T> {
+    fn with_room(room: usize) -> Self {
+        Self { keys: Vec::with_capacity(room), messages: Vec::with_capacity(room) }
+    }
+
+    fn with(self, envelope: Envelope) -> DecodedPage<T> {
+        let Self { keys, messages } = self;
+        let Envelope { chat_start, chat_latest } = envelope;
+        DecodedPage { keys, messages, chat_start, chat_latest }
+    }
+}
+
+impl<'de> Elements<'de> for Taken<Message> {
+    /// Fills the message where it is to stay: it is too large to be moved about.
+    fn take<D: Deserializer<'de>>(&mut self, element: D) -> Result<(), D::Error> {
+        self.messages.push(Ok(Message::blank()));
+        if let Some(Ok(message)) = self.messages.last_mut() {
+            InPlace(message).deserialize(element)?;
+            let cursor = Cursor { timestamp: message.timestamp, id: message.id.clone() };
+            self.keys.push(Key::Placed(cursor));
+        }
+        Ok(())
+    }
 }
 
 fn decode_one<T>(
@@ -126,8 +148,8 @@ fn decode_one<T>(
 /// decoded before, so its length has been checked.
 pub(crate) fn of_other_session(body: &[u8], session: &str) -> Result<Vec<bool>, Error> {
     let mut others = Vec::new();
-    let take = |raw: Each<'_>| others.push(belongs_to_other_session(raw.0, session));
-    read_envelope(&Text::of(body).text, Elements { take, most: usize::MAX })
+    let each = |raw: &RawValue| others.push(belongs_to_other_session(raw, session));
+    read_envelope(&Text::of(body).text, usize::MAX, &mut Texts(each))
         .map_err(|error| not_a_page(&error))?;
     Ok(others)
 }

@@ -7,6 +7,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use super::field::Field;
 use crate::error::{Error, ErrorKind};
 
 /// A free-form part of a message: the JSON text exactly as it came, parsed only when asked.
@@ -68,6 +69,8 @@ impl Json {
     }
 }
 
+impl Field for Json {}
+
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
@@ -84,6 +87,8 @@ impl fmt::Debug for Json {
 
 /// A [`Json`] that must be an object, as the API documents of the field.
 pub(super) struct Object(Json);
+
+impl Field for Object {}
 
 impl From<Object> for Json {
     fn from(object: Object) -> Self {
@@ -106,34 +111,42 @@ impl<'de> Deserialize<'de> for Object {
 ///
 /// Empty, it costs no allocation.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Extra(Vec<(CompactString, Json)>);
+pub struct Extra(Option<Box<UnknownFields>>);
+
+/// Behind a pointer, because they are rare and every object has room for them.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct UnknownFields(Vec<(CompactString, Json)>);
 
 impl Extra {
+    fn fields(&self) -> &[(CompactString, Json)] {
+        self.0.as_deref().map_or(&[], |unknown| &unknown.0)
+    }
+
     /// The value of one field.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, json)| json)
+        self.fields().iter().find(|(known, _)| known == name).map(|(_, json)| json)
     }
 
     /// Every field's name and value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.0.iter().map(|(name, json)| (name.as_str(), json))
+        self.fields().iter().map(|(name, json)| (name.as_str(), json))
     }
 
     /// How many fields there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.fields().len()
     }
 
     /// Whether every field that came is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     pub(super) fn push(&mut self, name: &str, json: Json) {
-        self.0.push((name.into(), json));
+        self.0.get_or_insert_default().0.push((name.into(), json));
     }
 }
 

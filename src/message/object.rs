@@ -1,33 +1,72 @@
 //! How an object of the API becomes a struct and back, losing no field.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::Visitor;
-use serde::{Deserialize, Deserializer};
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
 
-/// The name of a field, borrowed from the text where it holds no escapes.
-pub(super) struct FieldName<'de>(pub(super) Cow<'de, str>);
+/// A struct that [`object!`] has declared.
+pub(crate) trait Object {
+    /// One without any field.
+    fn blank() -> Self;
 
-impl<'de> Deserialize<'de> for FieldName<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Name;
-        impl<'de> Visitor<'de> for Name {
-            type Value = FieldName<'de>;
+    /// Takes in the fields of an object of the API.
+    fn fill<'de, A: MapAccess<'de>>(&mut self, map: A) -> Result<(), A::Error>;
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a field name")
-            }
+/// Reads an object where it is to stay: a message is too large to be moved about.
+pub(crate) struct InPlace<'a, T>(pub(crate) &'a mut T);
 
-            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<FieldName<'de>, E> {
-                Ok(FieldName(Cow::Borrowed(name)))
-            }
+impl<'de, T: Object> DeserializeSeed<'de> for InPlace<'_, T> {
+    type Value = ();
 
-            fn visit_str<E>(self, name: &str) -> Result<FieldName<'de>, E> {
-                Ok(FieldName(Cow::Owned(name.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Name)
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Object> Visitor<'de> for InPlace<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    #[inline]
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        self.0.fill(map)
+    }
+}
+
+/// Reads the name of a field: as it stands in the text or, if it holds escapes, into the string.
+pub(super) struct FieldName<'a>(pub(super) &'a mut String);
+
+impl<'de> DeserializeSeed<'de> for FieldName<'_> {
+    type Value = Option<&'de str>;
+
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FieldName<'_> {
+    type Value = Option<&'de str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field name")
+    }
+
+    #[inline]
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Some(name))
+    }
+
+    #[cold]
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        name.clone_into(self.0);
+        Ok(None)
     }
 }
 
@@ -70,55 +109,61 @@ macro_rules! object {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Fields;
-                impl<'de> serde::de::Visitor<'de> for Fields {
-                    type Value = $name;
+                use serde::de::DeserializeSeed as _;
+                use $crate::message::object::{InPlace, Object as _};
+                let mut object = Self::blank();
+                InPlace(&mut object).deserialize(deserializer)?;
+                Ok(object)
+            }
+        }
 
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("an object")
-                    }
+        impl $crate::message::field::Field for $name {}
 
-                    fn visit_map<A>(self, mut map: A) -> Result<$name, A::Error>
-                    where
-                        A: serde::de::MapAccess<'de>,
-                    {
-                        use serde::de::Error as _;
-                        $($(let mut $required: Option<$required_type> = None;)+)?
-                        $(let mut $field: Option<$type> = None;)+
-                        let mut extra = $crate::message::Extra::default();
-                        while let Some(name) = map.next_key::<$crate::message::object::FieldName<'de>>()? {
-                            match &*name.0 {
-                                $($($required_name => {
-                                    let value = map.next_value::<$required_as>()?.into();
-                                    if $required.replace(value).is_some() {
-                                        return Err(A::Error::duplicate_field($required_name));
-                                    }
-                                })+)?
-                                $($field_name => {
-                                    let value = object!(@read map, $type $(, $read_as)?);
-                                    if $field.is_some() {
-                                        return Err(A::Error::duplicate_field($field_name));
-                                    }
-                                    $field = value;
-                                })+
-                                unknown => extra.push(unknown, map.next_value()?),
+        impl $crate::message::object::Object for $name {
+            #[inline]
+            fn blank() -> Self {
+                Self {
+                    $($($required: <$required_as>::default().into(),)+)?
+                    $($field: None,)+
+                    extra: $crate::message::Extra::default(),
+                }
+            }
+
+            fn fill<'de, A: serde::de::MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
+                use serde::de::Error as _;
+                use $crate::message::object::FieldName;
+                $($(let mut $required = false;)+)?
+                let mut escaped = String::new();
+                while let Some(name) = map.next_key_seed(FieldName(&mut escaped))? {
+                    match name.unwrap_or(&escaped) {
+                        $($($required_name => {
+                            self.$required = map.next_value::<$required_as>()?.into();
+                            if std::mem::replace(&mut $required, true) {
+                                return Err(A::Error::duplicate_field($required_name));
                             }
-                        }
-                        Ok($name {
-                            $($($required: $required
-                                .ok_or_else(|| A::Error::missing_field($required_name))?,)+)?
-                            $($field,)+
-                            extra,
-                        })
+                        })+)?
+                        $($field_name => {
+                            let value = object!(@read map, $type $(, $read_as)?);
+                            if self.$field.is_some() {
+                                return Err(A::Error::duplicate_field($field_name));
+                            }
+                            self.$field = value;
+                        })+
+                        unknown => self.extra.push(unknown, map.next_value()?),
                     }
                 }
-                deserializer.deserialize_map(Fields)
+                $($(if !$required {
+                    return Err(A::Error::missing_field($required_name));
+                })+)?
+                Ok(())
             }
         }
     };
-    (@read $map:ident, $type:ty) => { $map.next_value::<Option<$type>>()? };
+    (@read $map:ident, $type:ty) => {
+        $map.next_value::<$crate::message::field::Held<$type>>()?.0
+    };
     (@read $map:ident, $type:ty, $read_as:ty) => {
-        $map.next_value::<Option<$read_as>>()?.map(Into::into)
+        $map.next_value::<$crate::message::field::Held<$read_as>>()?.0.map(Into::into)
     };
 }
 

@@ -1,7 +1,6 @@
 //! `{"messages": […], "minTime": …, "maxTime": …}`: the object around the messages.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -18,36 +17,35 @@ pub(super) struct Envelope {
 }
 
 /// Takes the elements of `messages` one by one.
-pub(super) struct Elements<F> {
-    pub(super) take: F,
-    /// With more of them than this the body is refused.
-    pub(super) most: usize,
+pub(super) trait Elements<'de> {
+    /// Reads the next one.
+    fn take<D: Deserializer<'de>>(&mut self, element: D) -> Result<(), D::Error>;
 }
 
-/// One element as text, whatever it is.
-#[derive(Deserialize)]
-#[serde(transparent)]
-pub(super) struct Each<'a>(#[serde(borrow)] pub(super) &'a RawValue);
+/// Hands on each element as text, whatever it is.
+pub(super) struct Texts<F>(pub(super) F);
 
-/// Reads a whole body; bytes after the JSON are an error.
-pub(super) fn read_envelope<'de, M, F>(
+impl<'de, F: FnMut(&'de RawValue)> Elements<'de> for Texts<F> {
+    fn take<D: Deserializer<'de>>(&mut self, element: D) -> Result<(), D::Error> {
+        <&RawValue>::deserialize(element).map(&mut self.0)
+    }
+}
+
+/// Reads a whole body; more than `most` elements are an error, and so are bytes after the JSON.
+pub(super) fn read_envelope<'de>(
     text: &'de str,
-    mut elements: Elements<F>,
-) -> Result<Envelope, serde_json::Error>
-where
-    M: Deserialize<'de>,
-    F: FnMut(M),
-{
+    most: usize,
+    elements: &mut impl Elements<'de>,
+) -> Result<Envelope, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let visitor = EnvelopeVisitor { elements: &mut elements, element: PhantomData };
-    let envelope = deserializer.deserialize_map(visitor)?;
+    let envelope = deserializer.deserialize_map(EnvelopeVisitor { elements, most })?;
     deserializer.end()?;
     Ok(envelope)
 }
 
-struct EnvelopeVisitor<'a, M, F> {
-    elements: &'a mut Elements<F>,
-    element: PhantomData<M>,
+struct EnvelopeVisitor<'a, E> {
+    elements: &'a mut E,
+    most: usize,
 }
 
 #[derive(Deserialize)]
@@ -60,11 +58,7 @@ enum Field {
     Unknown,
 }
 
-impl<'de, M, F> Visitor<'de> for EnvelopeVisitor<'_, M, F>
-where
-    M: Deserialize<'de>,
-    F: FnMut(M),
-{
+impl<'de, E: Elements<'de>> Visitor<'de> for EnvelopeVisitor<'_, E> {
     type Value = Envelope;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,7 +72,7 @@ where
                 Field::Messages => {
                     map.next_value_seed(ElementsSeed {
                         elements: &mut *self.elements,
-                        element: PhantomData,
+                        most: self.most,
                     })?;
                     std::mem::replace(&mut found, true)
                 }
@@ -101,12 +95,12 @@ where
     }
 }
 
-struct ElementsSeed<'a, M, F> {
-    elements: &'a mut Elements<F>,
-    element: PhantomData<M>,
+struct ElementsSeed<'a, E> {
+    elements: &'a mut E,
+    most: usize,
 }
 
-impl<'de, M: Deserialize<'de>, F: FnMut(M)> DeserializeSeed<'de> for ElementsSeed<'_, M, F> {
+impl<'de, E: Elements<'de>> DeserializeSeed<'de> for ElementsSeed<'_, E> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -114,7 +108,7 @@ impl<'de, M: Deserialize<'de>, F: FnMut(M)> DeserializeSeed<'de> for ElementsSee
     }
 }
 
-impl<'de, M: Deserialize<'de>, F: FnMut(M)> Visitor<'de> for ElementsSeed<'_, M, F> {
+impl<'de, E: Elements<'de>> Visitor<'de> for ElementsSeed<'_, E> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,29 +116,21 @@ impl<'de, M: Deserialize<'de>, F: FnMut(M)> Visitor<'de> for ElementsSeed<'_, M,
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let mut left = self.elements.most;
-        loop {
-            let seed = ElementSeed { take: &mut self.elements.take, element: PhantomData };
-            if seq.next_element_seed(seed)?.is_none() {
-                break;
-            }
+        let mut left = self.most;
+        while seq.next_element_seed(ElementSeed(&mut *self.elements))?.is_some() {
             left = left.checked_sub(1).ok_or_else(|| A::Error::custom("too many messages"))?;
         }
         Ok(())
     }
 }
 
-/// Hands an element on where it is read, so that a large one is moved as little as can be.
-struct ElementSeed<'a, M, F> {
-    take: &'a mut F,
-    element: PhantomData<M>,
-}
+struct ElementSeed<'a, E>(&'a mut E);
 
-impl<'de, M: Deserialize<'de>, F: FnMut(M)> DeserializeSeed<'de> for ElementSeed<'_, M, F> {
+impl<'de, E: Elements<'de>> DeserializeSeed<'de> for ElementSeed<'_, E> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        M::deserialize(deserializer).map(self.take)
+        self.0.take(deserializer)
     }
 }
 
