@@ -246,7 +246,7 @@ impl<T> MessageStream<T> {
     }
 
     /// Puts the next page in hand.
-    #[cold]
+    #[inline(never)]
     fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(), Error>>> {
         let next = ready!(self.pages.poll_next(cx));
         Poll::Ready(match next {
@@ -279,11 +279,14 @@ impl<T> Stream for MessageStream<T> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if let Some(message) = this.page.messages.pop() {
+            if let Some(message) = this.page.messages.last() {
                 this.messages += u64::from(message.is_ok());
                 if this.pages.prefetch() > 0 {
                     this.pages.poll_ahead(cx);
                 }
+            }
+            // Nothing stands between the page and the caller, so that a message is moved but once.
+            if let Some(message) = this.page.messages.pop() {
                 return Poll::Ready(Some(message));
             }
             match ready!(this.poll_page(cx)) {

@@ -155,6 +155,7 @@ impl<T> Pages<T> {
     }
 
     /// Starts or goes on with pages that are to wait, while the caller still has messages in hand.
+    #[inline(never)]
     pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>) {
         while self.waiting.len() < self.prefetch
             && matches!(self.state, State::Idle | State::Fetching { .. })
