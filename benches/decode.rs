@@ -20,6 +20,19 @@ const CONTESTANTS: &[Contestant] = &[
     ("plain owned structs", |body| {
         black_box(serde_json::from_slice::<common::HandPage>(body).unwrap()).messages.len()
     }),
+    ("plain owned structs, from_str after simdutf8", |body| {
+        let text = simdutf8::basic::from_utf8(body).unwrap();
+        black_box(serde_json::from_str::<common::HandPage>(text).unwrap()).messages.len()
+    }),
+    ("plain owned structs, sonic-rs", |body| {
+        black_box(sonic_rs::from_slice::<common::HandPage>(body).unwrap()).messages.len()
+    }),
+    ("plain owned structs, simd-json", |body| {
+        // It writes into what it reads.
+        let mut body = body.to_vec();
+        let page = simd_json::serde::from_slice::<common::HandPage>(&mut body).unwrap();
+        black_box(page).messages.len()
+    }),
     ("serde_json::Value", |body| {
         let page = black_box(serde_json::from_slice::<Value>(body).unwrap());
         page["messages"].as_array().unwrap().len()
@@ -46,7 +59,7 @@ fn main() {
     }
 
     println!();
-    for (index, what) in [(2, "`Message`"), (3, "`Box<RawValue>`")] {
+    for (what, contestant) in &CONTESTANTS[1..] {
         let ratios = [50, 200, 1_000].map(|page_size| {
             let body = common::body(&conversation[..page_size]);
             let time = |decode: fn(&[u8]) -> usize| {
@@ -56,11 +69,11 @@ fn main() {
                 }
                 began.elapsed().as_secs_f64()
             };
-            let ratio = |_| time(CONTESTANTS[index].1) / time(CONTESTANTS[0].1);
+            let ratio = |_| time(*contestant) / time(CONTESTANTS[0].1);
             format!("{:.2}", common::median((0..31).map(ratio).collect()))
         });
         common::row(
-            &format!("decode alone into {what} ÷ plain owned structs, pages of 50 / 200 / 1,000"),
+            &format!("decode alone, {what} ÷ plain owned structs, pages of 50 / 200 / 1,000"),
             "",
             &ratios.join(" / "),
         );
