@@ -7,9 +7,8 @@ use std::borrow::Borrow;
 use std::fmt;
 
 use compact_str::CompactString;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use crate::message::field::{Field, TextField};
 use crate::timestamp::Timestamp;
 
 macro_rules! short_string {
@@ -24,13 +23,6 @@ macro_rules! short_string {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
-            }
-        }
-
-        impl Field for $name {
-            #[inline]
-            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
-                TextField::read(deserializer)
             }
         }
 

@@ -1,6 +1,6 @@
 //! The message model (page "The Message object"): typed, yet losing no field.
 
-pub(crate) mod field;
+mod field;
 mod json;
 pub(crate) mod object;
 mod parts;

@@ -4,10 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::message::field::{Field, NumberField};
 
 /// A moment in Unix epoch **milliseconds**: the unit of message timestamps, `minTime`, `maxTime` and
 /// `beforeTime` (page "Get Messages of a Chat").
@@ -28,13 +27,6 @@ use crate::message::field::{Field, NumberField};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
-
-impl Field for Timestamp {
-    #[inline]
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
-        NumberField(Self).read(deserializer)
-    }
-}
 
 impl Timestamp {
     /// The moment `millis` milliseconds after 1970-01-01T00:00:00Z (before it, when negative).

@@ -6,27 +6,68 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::vocabulary::{Channel, ChatStatus, Direction, MediaKind, MessageKind, Status};
+use crate::id::{
+    AccountId, AgentName, BotSessionId, ChatId, FileId, IsoDateTime, ProviderMessageId, ShortText,
+};
+use crate::timestamp::Timestamp;
+
 /// A type of a field.
-pub(crate) trait Field: DeserializeOwned {
+pub(super) trait Field: DeserializeOwned {
     /// The value, or `None` for `null`.
     ///
     /// An `Option` looks twice at what comes: for `null`, then for the value. In a message, which is made of
-    /// short values, that shows; so strings and numbers are read by [`TextField`] and [`NumberField`] instead.
+    /// short values, that shows; so strings and numbers are read in one look.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
         Option::deserialize(deserializer)
     }
 }
 
 impl Field for bool {}
+impl Field for super::Json {}
+impl Field for super::json::Object {}
+impl Field for super::parts::Contacts {}
 impl<T: DeserializeOwned> Field for Vec<T> {}
 impl<T: DeserializeOwned> Field for Box<T> {}
 
-impl Field for String {
-    #[inline]
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
-        TextField::read(deserializer)
-    }
+macro_rules! text_fields {
+    ($($type:ty),+ $(,)?) => {$(
+        impl Field for $type {
+            #[inline]
+            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+                deserializer.deserialize_any(Text(PhantomData))
+            }
+        }
+    )+};
 }
+
+macro_rules! number_fields {
+    ($($type:ty: $from:path),+ $(,)?) => {$(
+        impl Field for $type {
+            #[inline]
+            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+                deserializer.deserialize_any(Number($from))
+            }
+        }
+    )+};
+}
+
+text_fields!(
+    String,
+    ChatId,
+    BotSessionId,
+    ProviderMessageId,
+    AccountId,
+    FileId,
+    AgentName,
+    ShortText,
+    IsoDateTime,
+    Channel,
+    MessageKind,
+    Direction,
+    MediaKind,
+);
+number_fields!(Timestamp: Timestamp::from_millis, Status: Status::from, ChatStatus: ChatStatus::from);
 
 /// What a field holds.
 pub(super) struct Held<T>(pub(super) Option<T>);
@@ -38,17 +79,10 @@ impl<'de, T: Field> Deserialize<'de> for Held<T> {
     }
 }
 
-/// Reads a field that is a string, in one look.
-pub(crate) struct TextField<T>(PhantomData<T>);
+/// A string or `null`.
+struct Text<T>(PhantomData<T>);
 
-impl<T: for<'a> From<&'a str>> TextField<T> {
-    #[inline]
-    pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-        deserializer.deserialize_any(Self(PhantomData))
-    }
-}
-
-impl<T: for<'a> From<&'a str>> Visitor<'_> for TextField<T> {
+impl<T: for<'a> From<&'a str>> Visitor<'_> for Text<T> {
     type Value = Option<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,20 +99,10 @@ impl<T: for<'a> From<&'a str>> Visitor<'_> for TextField<T> {
     }
 }
 
-/// Reads a field that is a whole number, in one look.
-pub(crate) struct NumberField<T>(pub(crate) fn(i64) -> T);
+/// A whole number or `null`.
+struct Number<T>(fn(i64) -> T);
 
-impl<T> NumberField<T> {
-    #[inline]
-    pub(crate) fn read<'de, D>(self, deserializer: D) -> Result<Option<T>, D::Error>
-    where
-        D: Deserializer<'de>,
-    {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<T> Visitor<'_> for NumberField<T> {
+impl<T> Visitor<'_> for Number<T> {
     type Value = Option<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

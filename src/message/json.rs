@@ -7,7 +7,6 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::field::Field;
 use crate::error::{Error, ErrorKind};
 
 /// A free-form part of a message: the JSON text exactly as it came, parsed only when asked.
@@ -69,8 +68,6 @@ impl Json {
     }
 }
 
-impl Field for Json {}
-
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
@@ -87,8 +84,6 @@ impl fmt::Debug for Json {
 
 /// A [`Json`] that must be an object, as the API documents of the field.
 pub(super) struct Object(Json);
-
-impl Field for Object {}
 
 impl From<Object> for Json {
     fn from(object: Object) -> Self {

@@ -103,8 +103,6 @@ object! {
 /// A vCard-like entry is kept as the JSON text that came.
 pub(super) struct Contacts(Vec<super::json::Object>);
 
-impl super::field::Field for Contacts {}
-
 impl<'de> serde::Deserialize<'de> for Contacts {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Vec::deserialize(deserializer).map(Self)

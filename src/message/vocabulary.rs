@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::field::{Field, NumberField, TextField};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -43,13 +42,6 @@ macro_rules! words {
                     $(Self::$variant => $word,)+
                     Self::Other(word) => word.as_str(),
                 }
-            }
-        }
-
-        impl Field for $name {
-            #[inline]
-            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
-                TextField::read(deserializer)
             }
         }
 
@@ -113,13 +105,6 @@ macro_rules! numbers {
                     $(Self::$variant => $number,)+
                     Self::Other(number) => number,
                 }
-            }
-        }
-
-        impl Field for $name {
-            #[inline]
-            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
-                NumberField(Self::from).read(deserializer)
             }
         }
 
