@@ -110,28 +110,34 @@ fn main() {
     runtime.block_on(overlap(&arguments));
 }
 
-/// The server's CPU time for one of many requests whose bodies are thrown away, in milliseconds.
-async fn served(http: &reqwest::Client, server: &Server) -> f64 {
-    const REQUESTS: u32 = 500;
+/// Asks for the newest page so many times and throws the bodies away.
+async fn download(http: &reqwest::Client, server: &Server, page_size: usize, requests: usize) {
     let (base_url, chat) = (&server.base_url, common::CHAT);
     let url = format!(
-        "{base_url}/messages/chat/{chat}?limit=1000&beforeTime=253402300799999&beforeId=ffff"
+        "{base_url}/messages/chat/{chat}?limit={page_size}&beforeTime=253402300799999&beforeId=ffff"
     );
-    let began = server.cpu();
-    for _ in 0..REQUESTS {
+    for _ in 0..requests {
         let response = http.get(&url).bearer_auth("fake-token").send().await.unwrap();
-        assert!(response.bytes().await.unwrap().len() > 400_000);
+        assert!(response.bytes().await.unwrap().len() > 400 * page_size);
     }
-    (server.cpu() - began).as_secs_f64() * 1_000.0 / f64::from(REQUESTS)
+}
+
+/// The server's CPU time for one of many pages of 1,000 messages, in milliseconds.
+async fn served(http: &reqwest::Client, server: &Server) -> f64 {
+    const REQUESTS: usize = 500;
+    let began = server.cpu();
+    download(http, server, 1_000, REQUESTS).await;
+    (server.cpu() - began).as_secs_f64() * 1_000.0 / REQUESTS as f64
 }
 
 async fn compare(arguments: &Arguments, server: &Server, client: &Client) {
     let http = reqwest::Client::new();
     let page_sizes = arguments.page_size.map_or(vec![50, 200, 1_000], |page_size| vec![page_size]);
-    let (mut typed_ratios, mut raw_ratios, mut absolute, mut costs) =
-        (vec![], vec![], vec![], vec![]);
+    let (mut typed_ratios, mut raw_ratios, mut download_ratios) = (vec![], vec![], vec![]);
+    let (mut absolute, mut costs) = (vec![], vec![]);
     for page_size in &page_sizes {
-        let (mut typed_figures, mut raw_figures, mut by_hand) = (vec![], vec![], vec![]);
+        let (mut typed_figures, mut raw_figures) = (vec![], vec![]);
+        let (mut downloads, mut by_hand) = (vec![], vec![]);
         for round in 0..=arguments.rounds {
             let began = cpu();
             let count = common::hand_loop(&http, &server.base_url, *page_size).await;
@@ -140,6 +146,8 @@ async fn compare(arguments: &Arguments, server: &Server, client: &Client) {
             let after_typed = cpu();
             let raw_count = raw(client, *page_size).await;
             let after_raw = cpu();
+            download(&http, server, *page_size, arguments.messages / page_size).await;
+            let after_download = cpu();
             assert_eq!((count, typed_count, raw_count), (arguments.messages, count, count));
             // The first round warms up.
             if round == 0 {
@@ -152,10 +160,12 @@ async fn compare(arguments: &Arguments, server: &Server, client: &Client) {
             by_hand.push(hand / count as f64);
             typed_figures.push((after_typed - after_hand) / hand);
             raw_figures.push((after_raw - after_typed) / hand);
+            downloads.push((after_download - after_raw) / hand);
         }
         absolute.push(format!("{:.2}", common::median(by_hand)));
         typed_ratios.push(format!("{:.2}", common::median(typed_figures)));
         raw_ratios.push(format!("{:.2}", common::median(raw_figures)));
+        download_ratios.push(format!("{:.2}", common::median(downloads)));
     }
     let sizes: Vec<String> = page_sizes.iter().map(ToString::to_string).collect();
     let sizes = sizes.join(" / ");
@@ -169,6 +179,11 @@ async fn compare(arguments: &Arguments, server: &Server, client: &Client) {
         &format!("whole walk, `Box<RawValue>`, CPU ÷ the hand loop's, pages of {sizes}"),
         "≤ 0.60 / 0.55 / 0.52",
         &raw_ratios.join(" / "),
+    );
+    common::row(
+        &format!("the download alone, CPU ÷ the hand loop's, pages of {sizes}"),
+        "",
+        &download_ratios.join(" / "),
     );
     common::row(
         &format!("requests for {} messages, pages of {sizes}", arguments.messages),
