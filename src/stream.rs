@@ -179,6 +179,11 @@ impl<T> MessageStream<T> {
         if matches!(self.end(), Some(End::ReachedStart | End::ReachedSince | End::ReachedMax)) {
             return Some(1.0);
         }
+        self.behind()
+    }
+
+    /// The same while there is more to come.
+    fn behind(&self) -> Option<f64> {
         // The span is that of the page in hand: with `prefetch` the latest response may be ahead of it.
         let span = self.page.chat_span.or_else(|| self.pages.chat_span())?;
         let (newest, oldest) = self.pages.range(span);
@@ -251,7 +256,7 @@ impl<T> MessageStream<T> {
         let next = ready!(self.pages.poll_next(cx));
         Poll::Ready(match next {
             Some(Ok(page)) => {
-                self.least_progress = self.progress().unwrap_or(0.0);
+                self.least_progress = self.behind().unwrap_or(0.0);
                 self.page = page;
                 Some(Ok(()))
             }

@@ -41,6 +41,16 @@ async fn it_says_how_far_it_is() {
 }
 
 #[tokio::test]
+async fn the_last_page_is_not_behind_before_it_is_handed_out() {
+    let (client, _) = Scripted::model(Model::documented(11));
+    let mut stream = client.messages(CHAT).stream();
+    for handed_out in 1..=10 {
+        stream.next().await.unwrap().unwrap();
+        assert_eq!(stream.progress(), Some(f64::from(handed_out - 1) / 10.0));
+    }
+}
+
+#[tokio::test]
 async fn progress_is_that_of_the_range_being_walked() {
     let at = |index: i64| Timestamp::from_millis(1_000 + 10 * index);
     let (client, _) = Scripted::model(Model::documented(1_000));
@@ -49,6 +59,18 @@ async fn progress_is_that_of_the_range_being_walked() {
     assert_eq!(stream.progress(), Some(0.0));
     let half: Vec<_> = stream.by_ref().take(50).collect().await;
     assert_eq!((half.len(), stream.progress()), (50, Some(0.5)));
+}
+
+#[tokio::test]
+async fn a_range_of_one_moment_lies_behind_with_its_first_message() {
+    let (client, _) = Scripted::new(move |_, _| {
+        Reply::body(
+            r#"{"messages":[{"_id":"a","timestamp":7},{"_id":"b","timestamp":7}],"minTime":7,"maxTime":7}"#,
+        )
+    });
+    let mut stream = client.messages(CHAT).stream();
+    stream.next().await.unwrap().unwrap();
+    assert_eq!((stream.in_hand(), stream.progress()), (1, Some(1.0)));
 }
 
 #[tokio::test]
