@@ -55,6 +55,17 @@ fn the_reference_s_outgoing_message() {
     assert!(message.bot_session_id.as_ref().unwrap().as_str().ends_with("..."));
 }
 
+#[test]
+fn names_with_escapes_are_read_as_what_they_say() {
+    let text = r#"{"\u005fid":"a","timestamp":1,"te\u0078t":"hi","m\u006fod":"sunny","\"":2}"#;
+    let message = round_trip(text);
+    assert_eq!((message.id.as_str(), message.text.as_deref()), ("a", Some("hi")));
+    assert_eq!(message.extra.get("mood").unwrap().as_str(), r#""sunny""#);
+    assert_eq!(message.extra.get("\"").unwrap().as_str(), "2");
+    let twice = r#"{"_id":"a","timestamp":1,"text":"hi","te\u0078t":"ho"}"#;
+    assert!(serde_json::from_str::<Message>(twice).is_err());
+}
+
 /// A message with every field that the reference names, and some that it does not.
 fn whole() -> Value {
     json!({

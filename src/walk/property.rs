@@ -2,10 +2,11 @@
 //! a stated number of requests.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::model::{Filter, Model, Oddity, Order, Reading, largest_tie};
 use super::{Answer, Bounds, ChatTime, End, Kept, Next, Walk};
-use crate::checkpoint::Position;
+use crate::checkpoint::{Key, Position};
 use crate::timestamp::Timestamp;
 
 /// How many histories are gone through.
@@ -17,12 +18,14 @@ struct Walked {
     handed_out: Vec<usize>,
     requests: usize,
     next: Next,
+    /// How many requests were foreseen from the first message of the answer before them.
+    foreseen: usize,
 }
 
 /// Walks one history to its end, or until `limit` requests have been sent.
 fn walk(model: &Model, bounds: &Bounds, position: Position, limit: usize) -> Walked {
     let mut walk = Walk::new(bounds.clone(), position);
-    let mut walked = Walked { handed_out: Vec::new(), requests: 0, next: Next::Ask };
+    let mut walked = Walked { handed_out: Vec::new(), requests: 0, next: Next::Ask, foreseen: 0 };
     if bounds.max_messages == Some(0) {
         walked.next = Next::End(End::ReachedMax);
     }
@@ -48,7 +51,20 @@ fn walk(model: &Model, bounds: &Bounds, position: Position, limit: usize) -> Wal
             of_other_session: &of_other_session,
             chat_start: model.chat_start,
         };
+        let first = match keys.first() {
+            Some(Key::Placed(first)) => walk.foresee(&ask, first),
+            _ => None,
+        };
         let verdict = walk.receive(&ask, answer);
+        if let Some(foreseen) = first.filter(|_| verdict.next == Next::Ask) {
+            // On such a page, a guess is no guess.
+            let times: Vec<_> = keys.iter().map(Key::timestamp).collect();
+            let as_asked = keys.len() == ask.limit as usize && times.is_sorted();
+            if as_asked && matches!(verdict.kept, Kept::AllAsTheyCame) {
+                assert_eq!(foreseen, walk.ask(), "{bounds:?}\n{model:?}");
+            }
+            walked.foreseen += usize::from(foreseen == walk.ask());
+        }
         match verdict.kept {
             Kept::AllAsTheyCame => walked.handed_out.extend(page.iter().rev()),
             Kept::Only(indices) => walked.handed_out.extend(indices.iter().rev().map(|i| page[*i])),
@@ -160,24 +176,33 @@ fn every_message_once_whatever_the_server() {
         let model = Model::seeded(seed);
         let bounds = model.seeded_bounds();
         let walked = walk(&model, &bounds, Position::default(), 10_000);
-        check(&model, &bounds, &walked).map_err(|why| {
+        let complete = check(&model, &bounds, &walked).map_err(|why| {
             let most = most_requests(&model, &bounds);
             format!(
                 "{why} (at most {most} requests)\nseed {seed}\n{bounds:?}\n{model:?}\n{walked:?}"
             )
-        })
+        })?;
+        Ok::<_, String>((complete, walked.foreseen))
     };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let foreseen = AtomicUsize::new(0);
+    let try_one = |seed| {
+        let (complete, requests) = try_one(seed).unwrap();
+        foreseen.fetch_add(requests, Ordering::Relaxed);
+        u64::from(complete)
+    };
     let complete: u64 = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|worker| {
                 let seeds = (0..HISTORIES).skip(worker).step_by(threads);
-                scope
-                    .spawn(move || seeds.map(|seed| u64::from(try_one(seed).unwrap())).sum::<u64>())
+                let try_one = &try_one;
+                scope.spawn(move || seeds.map(try_one).sum::<u64>())
             })
             .collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).sum()
     });
-    // The check of what is complete must not run dry.
+    // Neither check must run dry.
     assert!(complete > HISTORIES / 2, "only {complete} walks were complete");
+    let foreseen = foreseen.into_inner();
+    assert!(foreseen as u64 > HISTORIES, "only {foreseen} requests were foreseen");
 }

@@ -104,6 +104,34 @@ async fn no_head_start_without_room_for_its_page() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn no_head_start_while_its_page_would_be_one_too_many() {
+    for prefetch in [1, 2] {
+        let (client, transport) = Scripted::new(slow(Model::documented(400)));
+        let mut stream = client.messages(CHAT).page_size(20).prefetch(prefetch).stream();
+        for handed_out in 1..=300_usize {
+            // Time for much of a page to arrive while there are messages in hand.
+            tokio::time::sleep(10 * PAUSE).await;
+            settle(&mut stream).await;
+            let pages = handed_out.div_ceil(20) + prefetch;
+            assert!(transport.count() <= pages, "{} of {pages}", transport.count());
+        }
+        assert_eq!(transport.count(), 15 + prefetch);
+    }
+}
+
+#[tokio::test]
+async fn a_page_stream_has_pages_waiting_too() {
+    for prefetch in [0, 2] {
+        let (client, transport) = Scripted::model(Model::documented(100));
+        let mut pages = client.messages(CHAT).page_size(10).prefetch(prefetch).pages();
+        for handed_out in 1..=5 {
+            assert_eq!(pages.next().await.unwrap().unwrap().messages.len(), 10);
+            assert_eq!(transport.count(), handed_out + prefetch);
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_early_page_s_error_waits_behind_the_messages_in_hand() {
     let model = Model::documented(100);
