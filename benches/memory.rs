@@ -51,9 +51,10 @@ fn main() {
     for messages in [10_000, 100_000, 1_000_000] {
         let server = Server::start(messages, Duration::ZERO, 0);
         let (client, http) = (server.client(), reqwest::Client::new());
-        // Start-up is not counted: each has a connection and has read a page.
+        // Start-up is not counted: each has a connection and has got a page.
         runtime.block_on(async {
             client.messages(common::CHAT).stream().next().await.unwrap().unwrap();
+            common::download(&http, &server.base_url, 50, 1).await;
         });
         let ours = measure(|| assert_eq!(runtime.block_on(walk(&client)), messages));
         let by_hand = measure(|| {

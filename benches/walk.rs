@@ -110,23 +110,11 @@ fn main() {
     runtime.block_on(overlap(&arguments));
 }
 
-/// Asks for the newest page so many times and throws the bodies away.
-async fn download(http: &reqwest::Client, server: &Server, page_size: usize, requests: usize) {
-    let (base_url, chat) = (&server.base_url, common::CHAT);
-    let url = format!(
-        "{base_url}/messages/chat/{chat}?limit={page_size}&beforeTime=253402300799999&beforeId=ffff"
-    );
-    for _ in 0..requests {
-        let response = http.get(&url).bearer_auth("fake-token").send().await.unwrap();
-        assert!(response.bytes().await.unwrap().len() > 400 * page_size);
-    }
-}
-
 /// The server's CPU time for one of many pages of 1,000 messages, in milliseconds.
 async fn served(http: &reqwest::Client, server: &Server) -> f64 {
     const REQUESTS: usize = 500;
     let began = server.cpu();
-    download(http, server, 1_000, REQUESTS).await;
+    common::download(http, &server.base_url, 1_000, REQUESTS).await;
     (server.cpu() - began).as_secs_f64() * 1_000.0 / REQUESTS as f64
 }
 
@@ -146,7 +134,8 @@ async fn compare(arguments: &Arguments, server: &Server, client: &Client) {
             let after_typed = cpu();
             let raw_count = raw(client, *page_size).await;
             let after_raw = cpu();
-            download(&http, server, *page_size, arguments.messages / page_size).await;
+            let requests = arguments.messages / page_size;
+            common::download(&http, &server.base_url, *page_size, requests).await;
             let after_download = cpu();
             assert_eq!((count, typed_count, raw_count), (arguments.messages, count, count));
             // The first round warms up.

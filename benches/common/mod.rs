@@ -222,3 +222,14 @@ pub async fn hand_loop(http: &reqwest::Client, base_url: &str, page_size: usize)
         }
     }
 }
+
+/// Asks for the newest page so many times and throws the bodies away.
+pub async fn download(http: &reqwest::Client, base_url: &str, page_size: usize, requests: usize) {
+    let url = format!(
+        "{base_url}/messages/chat/{CHAT}?limit={page_size}&beforeTime=253402300799999&beforeId=ffff"
+    );
+    for _ in 0..requests {
+        let response = http.get(&url).bearer_auth("fake-token").send().await.unwrap();
+        assert!(response.bytes().await.unwrap().len() > 400 * page_size);
+    }
+}

@@ -71,6 +71,28 @@ async fn dropping_the_stream_aborts_its_request() {
 }
 
 #[tokio::test]
+async fn dropping_the_stream_aborts_an_early_request_too() {
+    // From the second page on, the first messages arrive and then nothing more.
+    let stuck = |_: &_, number| (number > 0).then_some(Fault::Hang { after: 2_000 });
+    let server = server_with(60).faults(stuck).start().await.unwrap();
+    let client = client_of(&server).build().unwrap();
+    let mut stream = client.messages(CHAT).page_size(10).prefetch(1).stream();
+    let first: Vec<Message> = stream.by_ref().take(10).try_collect().await.unwrap();
+    assert_eq!(first.len(), 10);
+    let waiting = timeout(SECOND, async {
+        while server.requests().len() < 3 {
+            assert!(stream.next().now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+    });
+    waiting.await.expect("the third page is asked for while the second is arriving");
+    assert_eq!(server.open_connections(), 2);
+    drop(stream);
+    timeout(SECOND, server.all_connections_closed()).await.expect("closed within a second");
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
 async fn an_attempt_ends_with_its_timeout() {
     let server = server_with(40).start().await.unwrap();
     let patience = Duration::from_millis(120);
