@@ -88,10 +88,32 @@ impl Messages {
     }
 
     /// Lets the pages grow: the first request asks for [`page_size`](Self::page_size) messages, each
-    /// further one for twice as many as the one before, up to this. Default: the page size, no growth.
+    /// further one for twice as many as the one before, up to this. So the first message comes quickly, and a
+    /// long history costs few requests. Default: the page size, no growth. Less than the page size is refused.
     ///
     /// If the server gives fewer than asked although the chat goes on, the walk stays with what it gave;
-    /// if it answers 413, with half.
+    /// if it answers 413, with half; in neither case with less than the page size.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::TryStreamExt;
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+    /// # use texter_history::{Client, Message};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(780).tie_share(0.0);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let stream = client.messages(chat_id).page_size(50).max_page_size(400).stream();
+    /// let messages: Vec<Message> = stream.try_collect().await?;
+    /// assert_eq!(messages.len(), 780);
+    /// let limits: Vec<u64> = server.requests().iter().filter_map(|request| request.limit).collect();
+    /// assert_eq!(limits, [50, 100, 200, 400, 400]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_page_size(mut self, messages: u32) -> Self {
         self.max_page_size = Some(messages);
         self
@@ -108,7 +130,8 @@ impl Messages {
     /// 1970 it is refused.
     ///
     /// The endpoint is asked for what is up to a millisecond newer (`beforeTime`, page "Get Messages of a Chat"),
-    /// because of that very time it leaves out one message, or all with a later id; what is too new is dropped. Where a whole page is, that costs another request.
+    /// because of that very time it leaves out one message, or all with a later id; what is too new is dropped.
+    /// Where a whole page is, that costs another request.
     pub fn until(mut self, time: Timestamp) -> Self {
         self.bounds.until = Some(time);
         self
@@ -132,13 +155,40 @@ impl Messages {
     }
 
     /// Lets a poll start the next page while at most this many pages wait. Default 0: the next page is
-    /// asked for only when a poll finds nothing in hand.
+    /// asked for only when a poll finds nothing in hand. Any number is taken; 1 hides the latency of a server
+    /// that is faster than the caller, more even out one that is now slow and now fast.
     ///
     /// It hides the server's latency behind the caller's own work, and costs the memory of the pages that
-    /// wait. A page is already asked for when the first message of the one before has arrived, because
-    /// pages are ascending and so their first message is the next cursor; if that page turns out not to
-    /// have been ascending, the answer is discarded ([`Stats::discarded`](crate::Stats::discarded)) and
-    /// the right one asked for. An error waits its turn behind the messages before it.
+    /// wait. Nothing is sent but by a poll, and dropping the stream abandons what is under way. An error waits
+    /// its turn behind the messages before it.
+    ///
+    /// A page is asked for as early as the first message of the one before has arrived, because pages are
+    /// ascending and so their first message is the next cursor. If that page turns out not to have been
+    /// ascending, or to be the last, the early answer is discarded
+    /// ([`Stats::discarded`](crate::Stats::discarded)) and the right one, if any, asked for. There is no such
+    /// head start before the first answer, nor when a first message takes more than 64 KiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::StreamExt;
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+    /// # use texter_history::Client;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(200).tie_share(0.0);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut stream = client.messages(chat_id).page_size(50).prefetch(1).stream();
+    /// while let Some(message) = stream.next().await {
+    ///     println!("{}", message?.timestamp); // meanwhile the next page arrives
+    ///     assert!(stream.in_hand() <= 100); // what is left of a page, and one that waits
+    /// }
+    /// assert_eq!((stream.stats().requests, stream.stats().discarded), (5, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn prefetch(mut self, pages: usize) -> Self {
         self.prefetch = pages;
         self

@@ -47,8 +47,8 @@ pub struct Stats {
     pub duplicates: u64,
     /// Bytes of bodies, decompressed, those of failed attempts included.
     pub bytes: u64,
-    /// Answers asked for early and discarded because another was the right one (see
-    /// [`prefetch`](crate::Messages::prefetch)).
+    /// Requests sent early in vain: the page before them turned out not to be ascending, to be the last, or
+    /// failed (see [`prefetch`](crate::Messages::prefetch)). They count as `requests`, too.
     pub discarded: u64,
 }
 

@@ -78,7 +78,10 @@ macro_rules! object {
     (
         $(#[$doc:meta])*
         pub struct $name:ident {
-            $([ $($(#[$required_doc:meta])* $required:ident: $required_type:ty = $required_name:literal as $required_as:ty,)+ ])?
+            $([ $(
+                $(#[$required_doc:meta])*
+                $required:ident: $required_type:ty = $required_name:literal as $required_as:ty,
+            )+ ])?
             $($(#[$field_doc:meta])* $field:ident: $type:ty = $field_name:literal $(as $read_as:ty)?,)+
         }
     ) => {

@@ -29,9 +29,9 @@ pub struct Page {
 /// The messages of a chat page by page, newest first: made by
 /// [`Messages::pages`](crate::Messages::pages).
 ///
-/// It needs what a [`MessageStream`](crate::MessageStream) needs, and behaves as [`MessageStream`](crate::MessageStream) does, with the same laziness, order, cancel
-/// safety and errors; a page that brings nothing new is not handed out. A message that cannot be read does
-/// not fail its page: it is in [`Page::malformed`].
+/// It needs what a [`MessageStream`](crate::MessageStream) needs and behaves as that does, with the same
+/// laziness, order, cancel safety and errors; a page that brings nothing new is not handed out. A message that
+/// cannot be read does not fail its page: it is in [`Page::malformed`].
 ///
 /// # Examples
 ///

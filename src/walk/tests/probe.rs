@@ -61,6 +61,25 @@ fn a_shorter_answer_is_no_end_while_the_chat_goes_on() {
 }
 
 #[test]
+fn a_probe_of_the_start_asks_for_one_more_than_may_have_been_handed_out_there() {
+    let mut position = Position::default();
+    let mut handed_out: Vec<Key> = (0..30).map(Key::Unplaced).collect();
+    handed_out.extend((0..40).map(|n| key(5_000, &format!("a{n:02}"))));
+    position.advance(&handed_out);
+    assert_eq!((position.ids.len(), position.unplaced.len()), (40, 30));
+    let mut walk = Walk::new(bounds(50), position);
+    for limit in [50, 50] {
+        let ask = walk.ask();
+        assert_eq!(ask.limit, limit);
+        let few = &handed_out[30..35];
+        let answer = Answer { keys: few, of_other_session: &[], chat_start: at(1_000) };
+        assert_eq!(walk.receive(&ask, answer).next, Next::Ask);
+    }
+    let probe = walk.ask();
+    assert_eq!((probe.limit, probe.cursor.unwrap().timestamp.as_millis()), (71, 1_001));
+}
+
+#[test]
 fn a_probe_that_is_refused_is_not_asked_for_ever() {
     let mut walk = Walk::new(bounds(50), Position::default());
     let unreadable: Vec<Key> = (0..7).map(Key::Unplaced).collect();
