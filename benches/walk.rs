@@ -134,8 +134,8 @@ async fn compare(arguments: &Arguments, server: &Server, client: &Client) {
             let after_typed = cpu();
             let raw_count = raw(client, *page_size).await;
             let after_raw = cpu();
-            let requests = arguments.messages / page_size;
-            common::download(&http, &server.base_url, *page_size, requests).await;
+            let pages = arguments.messages / page_size;
+            common::download(&http, &server.base_url, *page_size, pages).await;
             let after_download = cpu();
             assert_eq!((count, typed_count, raw_count), (arguments.messages, count, count));
             // The first round warms up.
