@@ -31,7 +31,7 @@ fn main() {
     let body = common::body(&common::conversation(1_000));
     let typed = measure(|| drop(black_box(read_page::<Message>(body.as_bytes()).unwrap())));
     let plain = measure(|| {
-        drop(black_box(serde_json::from_str::<common::HandPage>(&body).unwrap()));
+        drop(black_box(serde_json::from_slice::<common::HandPage>(body.as_bytes()).unwrap()));
     });
     let each = |count: u64| count as f64 / 1_000.0;
     common::row(
@@ -61,8 +61,8 @@ fn main() {
             let count = runtime.block_on(common::hand_loop(&http, &server.base_url, PAGE as usize));
             assert_eq!(count, messages);
         });
-        let kilobytes = ours.bytes_max / 1024;
-        peaks.push(format!("{kilobytes} KiB"));
+        let kibibytes = ours.bytes_max / 1024;
+        peaks.push(format!("{kibibytes} KiB"));
         ratios.push(format!("{:.2}", ours.bytes_max as f64 / by_hand.bytes_max as f64));
     }
     common::row(

@@ -1,6 +1,10 @@
 //! The stream over pages that are in memory already, beside a plain loop and the pagers that a user could
 //! pick instead: same pages, same items. What one message costs more than in the plain loop is in the last
 //! lines. Run it with `cargo bench --bench stream`.
+//!
+//! Timed is what the consumer waits for. Not timed is what each needs before its first poll: here the pages of
+//! the crate's stream and of the bare machine become `Result`s, which reading a page has made them already.
+//! The others get a page from a boxed future, as from a server, once in 200 messages.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

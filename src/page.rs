@@ -61,9 +61,12 @@ fn decode_messages(body: &[u8], limit: u32) -> Result<DecodedPage<Message>, Erro
     let text = Text::of(body);
     let mut taken = Taken::with_room(text.room());
     match read_envelope(&text.text, most(limit), &mut taken) {
-        Ok(envelope) if text.altered.is_empty() => Ok(taken.with(envelope)),
+        Ok(envelope) if text.altered.is_empty() => Ok(taken.into_page(envelope)),
         // One message is bad, or the whole page is: each on its own tells.
-        _ => decode_each(&text, limit, |raw| serde_json::from_str(raw.get())),
+        _ => {
+            drop(taken);
+            decode_each(&text, limit, |raw| serde_json::from_str(raw.get()))
+        }
     }
 }
 
@@ -80,7 +83,7 @@ fn decode_each<T>(
     };
     let envelope = read_envelope(&text.text, most(limit), &mut Texts(each))
         .map_err(|error| not_a_page(&error))?;
-    Ok(taken.with(envelope))
+    Ok(taken.into_page(envelope))
 }
 
 /// The messages that have been taken so far.
@@ -94,7 +97,7 @@ impl<T> Taken<T> {
         Self { keys: Vec::with_capacity(room), messages: Vec::with_capacity(room) }
     }
 
-    fn with(self, envelope: Envelope) -> DecodedPage<T> {
+    fn into_page(self, envelope: Envelope) -> DecodedPage<T> {
         let Self { keys, messages } = self;
         let Envelope { chat_start, chat_latest } = envelope;
         DecodedPage { keys, messages, chat_start, chat_latest }
@@ -160,10 +163,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 /// Where the first message of a body stands that is still arriving; `None` until that message is
 /// complete, and when the body does not begin with its messages.
 pub(crate) fn first_cursor(head: &[u8]) -> Option<Cursor> {
-    if head.len() > LONGEST_HEAD {
-        return None;
-    }
-    let mut rest = head;
+    let mut rest = head.get(..LONGEST_HEAD).unwrap_or(head);
     for token in [&b"{"[..], b"\"messages\"", b":", b"["] {
         rest = rest.trim_ascii_start().strip_prefix(token)?;
     }

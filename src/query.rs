@@ -154,9 +154,9 @@ impl Messages {
         self
     }
 
-    /// Lets a poll start the next page while at most this many pages wait. Default 0: the next page is
-    /// asked for only when a poll finds nothing in hand. Any number is taken; 1 hides the latency of a server
-    /// that is faster than the caller, more even out one that is now slow and now fast.
+    /// Lets polls fetch pages ahead, of which at most this many wait behind the one in hand. Default 0: the
+    /// next page is asked for only when a poll finds nothing in hand. Any number is taken; 1 hides the latency
+    /// of a server that is faster than the caller, more even out one that is now slow and now fast.
     ///
     /// It hides the server's latency behind the caller's own work, and costs the memory of the pages that
     /// wait. Nothing is sent but by a poll, and dropping the stream abandons what is under way. An error waits
@@ -164,9 +164,10 @@ impl Messages {
     ///
     /// A page is asked for as early as the first message of the one before has arrived, because pages are
     /// ascending and so their first message is the next cursor. If that page turns out not to have been
-    /// ascending, or to be the last, the early answer is discarded
+    /// ascending, to be short or the last, the early answer is discarded
     /// ([`Stats::discarded`](crate::Stats::discarded)) and the right one, if any, asked for. There is no such
-    /// head start before the first answer, nor when a first message takes more than 64 KiB.
+    /// head start before the first answer, where a first message takes more than 64 KiB, and where the server
+    /// leaves the next cursor in doubt (no `minTime`, more messages of one time than a page holds).
     ///
     /// # Examples
     ///

@@ -47,8 +47,8 @@ pub struct Stats {
     pub duplicates: u64,
     /// Bytes of bodies, decompressed, those of failed attempts included.
     pub bytes: u64,
-    /// Requests sent early in vain: the page before them turned out not to be ascending, to be the last, or
-    /// failed (see [`prefetch`](crate::Messages::prefetch)). They count as `requests`, too.
+    /// Pages asked for early in vain: the one before turned out not to be ascending, to be short or the last,
+    /// or failed (see [`prefetch`](crate::Messages::prefetch)). Their requests count among `requests`.
     pub discarded: u64,
 }
 

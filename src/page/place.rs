@@ -42,7 +42,9 @@ pub(super) fn place_of(raw: &RawValue) -> Place {
         return Place::Nowhere("it is no object");
     }
     let Some(PlaceTexts { id, timestamp }) = skim(raw.get()).or_else(|| read(raw.get())) else {
-        return Place::Nowhere("its `_id` or `timestamp` comes twice");
+        return Place::Nowhere(
+            "its `_id` or `timestamp` comes twice, or the name of a field cannot be read",
+        );
     };
     let id: Option<Cow<'_, str>> = id.and_then(|id| match id.as_bytes() {
         // Nearly every id is plain, and then what stands between the quotes is the id.
@@ -63,7 +65,7 @@ pub(super) fn place_of(raw: &RawValue) -> Place {
     }
 }
 
-/// `None` if one of them comes twice.
+/// `None` if one of them comes twice, or a name is no text.
 fn read(object: &str) -> Option<PlaceTexts<'_>> {
     let fields: PlaceFields<'_> = serde_json::from_str(object).ok()?;
     let PlaceFields { id, timestamp } = fields;
@@ -94,9 +96,11 @@ fn skim(object: &str) -> Option<PlaceTexts<'_>> {
                 };
                 // A string with no colon behind it is a value.
                 let Some(value) = value_behind(bytes, at) else { continue };
-                if field?.replace(scalar(object, value)?).is_some() {
+                let text = scalar(object, value)?;
+                if field?.replace(text).is_some() {
                     return None;
                 }
+                at = value + text.len();
             }
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.checked_sub(1)?,

@@ -103,6 +103,7 @@ const BAD: &[(&str, bool)] = &[
     (r#"{"_id":"a","timestamp":"5"}"#, false),
     (r#"{"_id":"a","timestamp":9999999999999999999999}"#, false),
     (r#"{"_id":"a","_id":"b","timestamp":5}"#, false),
+    (r#"{"\ud800":1,"_id":"a","timestamp":5}"#, false),
     (r#"{"_id":"a","timestamp":5,"text":7}"#, true),
     (r#"{"_id":"\u0061","timestamp":5,"status":1e99}"#, true),
     (r#"{"_id":"a","timestamp":5,"media":[{"mediaType":1}]}"#, true),
@@ -213,6 +214,9 @@ fn the_first_message_is_looked_for_in_a_beginning_of_64_kib() {
         assert_eq!(body.len(), length);
         assert_eq!(first_cursor(body.as_bytes()).is_some(), found);
     }
+    // Behind a short one, any amount may have arrived at once.
+    let body = format!("{start}\"}},\"{}", "x".repeat(100 * 1024));
+    assert!(first_cursor(body.as_bytes()).is_some());
 }
 
 proptest! {
