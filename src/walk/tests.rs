@@ -4,7 +4,7 @@ mod probe;
 
 use super::answer::TOO_MANY_TIE;
 use super::model::{Filter, Model, Order, Reading, SESSION};
-use super::{Answer, Ask, Bounds, ChatTime, End, FAR_FUTURE, Next, Walk};
+use super::{Answer, Ask, Bounds, ChatTime, End, FAR_FUTURE, Kept, Next, Walk};
 use crate::checkpoint::{Cursor, Key, Position};
 use crate::timestamp::Timestamp;
 
@@ -36,6 +36,14 @@ fn walk(
     walk_in_session(bounds, chat_start, |ask, number| (server(ask, number), Vec::new()))
 }
 
+/// How many messages of an answer went out.
+fn kept_of(kept: &Kept, keys: &[Key]) -> usize {
+    match kept {
+        Kept::AllAsTheyCame => keys.len(),
+        Kept::Only(indices) => indices.len(),
+    }
+}
+
 /// The same with a server that tells which messages belong to another session.
 fn walk_in_session(
     bounds: Bounds,
@@ -50,10 +58,7 @@ fn walk_in_session(
         limits.push(ask.limit);
         let answer = Answer { keys: &keys, of_other_session: &foreign, chat_start };
         let verdict = walk.receive(&ask, answer);
-        messages += match verdict.kept {
-            super::Kept::AllAsTheyCame => keys.len(),
-            super::Kept::Only(indices) => indices.len(),
-        };
+        messages += kept_of(&verdict.kept, &keys);
         if verdict.next != Next::Ask {
             return (limits, messages, verdict.next);
         }

@@ -80,6 +80,24 @@ fn a_probe_of_the_start_asks_for_one_more_than_may_have_been_handed_out_there() 
 }
 
 #[test]
+fn unreadable_messages_at_the_old_end_of_a_session_whose_cursor_is_ignored_go_out_before_a_probe() {
+    let session = Bounds { bot_session: Some(SESSION.into()), ..bounds(50) };
+    let mut walk = Walk::new(session, Position::default());
+    let whole = [Key::Unplaced(1), key(5_000, "a"), key(6_000, "b")];
+    for (keys, kept) in [(&whole[1..], 2), (&whole[..], 1)] {
+        let ask = walk.ask();
+        assert!(ask.bot_session);
+        let of_other_session = vec![false; keys.len()];
+        let answer = Answer { keys, of_other_session: &of_other_session, chat_start: at(1_000) };
+        let verdict = walk.receive(&ask, answer);
+        assert_eq!((kept_of(&verdict.kept, keys), verdict.next), (kept, Next::Ask));
+    }
+    // Are the chat's newest messages more than those, or is that all that a cap lets see?
+    let probe = walk.ask();
+    assert_eq!((probe.bot_session, probe.cursor.unwrap().timestamp), (false, FAR_FUTURE));
+}
+
+#[test]
 fn a_probe_that_is_refused_is_not_asked_for_ever() {
     let mut walk = Walk::new(bounds(50), Position::default());
     let unreadable: Vec<Key> = (0..7).map(Key::Unplaced).collect();
