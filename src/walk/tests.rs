@@ -27,6 +27,14 @@ fn key(millis: i64, id: &str) -> Key {
     Key::Placed(Cursor { timestamp: Timestamp::from_millis(millis), id: id.into() })
 }
 
+/// How many messages of an answer went out.
+fn kept_of(kept: &Kept, keys: &[Key]) -> usize {
+    match kept {
+        Kept::AllAsTheyCame => keys.len(),
+        Kept::Only(indices) => indices.len(),
+    }
+}
+
 /// Walks until the end over any server; the limits asked for, how many messages came out, and the end.
 fn walk(
     bounds: Bounds,
@@ -34,14 +42,6 @@ fn walk(
     mut server: impl FnMut(&Ask, usize) -> Vec<Key>,
 ) -> (Vec<u32>, usize, Next) {
     walk_in_session(bounds, chat_start, |ask, number| (server(ask, number), Vec::new()))
-}
-
-/// How many messages of an answer went out.
-fn kept_of(kept: &Kept, keys: &[Key]) -> usize {
-    match kept {
-        Kept::AllAsTheyCame => keys.len(),
-        Kept::Only(indices) => indices.len(),
-    }
 }
 
 /// The same with a server that tells which messages belong to another session.
