@@ -98,6 +98,51 @@ fn unreadable_messages_at_the_old_end_of_a_session_whose_cursor_is_ignored_go_ou
 }
 
 #[test]
+fn a_shorter_answer_that_cannot_be_read_ends_a_session_but_not_a_chat() {
+    let newest = [key(5_000, "a"), key(6_000, "b"), key(7_000, "c")];
+    let answers: [&[Key]; 3] = [&newest, &[Key::Unplaced(1)], &[Key::Unplaced(1), key(5_000, "a")]];
+    // Of a session nothing tells where it began; of the chat `minTime` does, and that is asked for.
+    for (bot_session, end) in
+        [(Some(SESSION.into()), Next::End(End::ReachedStart)), (None, Next::Ask)]
+    {
+        let mut walk = Walk::new(Bounds { bot_session, ..bounds(50) }, Position::default());
+        for (number, keys) in answers.into_iter().enumerate() {
+            let of_other_session = vec![false; keys.len()];
+            let answer =
+                Answer { keys, of_other_session: &of_other_session, chat_start: at(1_000) };
+            let next = walk.receive(&walk.ask(), answer).next;
+            assert_eq!(next, if number < 2 { Next::Ask } else { end.clone() });
+        }
+        assert!(end != Next::Ask || walk.ask().cursor.unwrap().timestamp.as_millis() == 1_001);
+    }
+}
+
+#[test]
+fn a_session_of_which_nothing_can_be_read_is_held_against_the_chat_s_newest_messages() {
+    let session = Bounds { bot_session: Some(SESSION.into()), ..bounds(50) };
+    let mut walk = Walk::new(session, Position::default());
+    let keys = [Key::Unplaced(1), Key::Unplaced(2)];
+    let answer = Answer { keys: &keys, of_other_session: &[false, false], chat_start: at(1_000) };
+    assert_eq!(walk.receive(&walk.ask(), answer).next, Next::Ask);
+    assert_eq!(walk.ask().cursor.unwrap().timestamp, FAR_FUTURE);
+}
+
+#[test]
+fn few_unreadable_messages_of_a_chat_that_calls_itself_empty_are_all() {
+    let unreadable: Vec<Key> = (0..50).map(Key::Unplaced).collect();
+    let walk = || Walk::new(bounds(50), Position::default());
+    let few: (&[Key], ChatTime) = (&unreadable[..49], ChatTime::Empty);
+    assert_eq!(after(walk(), &[few]), (Next::End(End::ReachedStart), 1));
+    // As many as a page holds may hide more. Both as many as asked and as many as a default would give.
+    for limit in [50, 60] {
+        let walk = Walk::new(bounds(limit), Position::default());
+        let many: (&[Key], ChatTime) = (&unreadable, ChatTime::Empty);
+        let (next, _) = after(walk, &[many, many, many, many]);
+        assert!(matches!(next, Next::Stalled(_)), "{limit} {next:?}");
+    }
+}
+
+#[test]
 fn a_probe_that_is_refused_is_not_asked_for_ever() {
     let mut walk = Walk::new(bounds(50), Position::default());
     let unreadable: Vec<Key> = (0..7).map(Key::Unplaced).collect();
