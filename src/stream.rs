@@ -162,7 +162,7 @@ impl<T> MessageStream<T> {
 
     fn position(&self) -> Position {
         let mut position = self.page.start.clone();
-        position.advance(&self.page.keys[self.page.messages.len()..]);
+        position.advance(self.handed_out());
         position
     }
 
@@ -190,10 +190,14 @@ impl<T> MessageStream<T> {
         Some(share(newest, oldest, self.last_handed_out()).max(self.least_progress))
     }
 
+    /// What of the page in hand has been handed out, ascending.
+    fn handed_out(&self) -> &[Key] {
+        self.page.keys.get(self.page.messages.len()..).unwrap_or_default()
+    }
+
     /// The time of the last message handed out that had one.
     fn last_handed_out(&self) -> Option<Timestamp> {
-        let handed_out = &self.page.keys[self.page.messages.len()..];
-        let placed = handed_out.iter().find_map(Key::timestamp);
+        let placed = self.handed_out().iter().find_map(Key::timestamp);
         placed.or(self.page.start.timestamp())
     }
 

@@ -1,5 +1,8 @@
 //! Where a message stands, read from its text without reading the rest of it.
 
+// These are a server's bytes, looked at by position: no position may lead to a panic.
+#![warn(clippy::indexing_slicing, clippy::string_slice)]
+
 use std::borrow::Cow;
 
 use serde::Deserialize;
@@ -48,7 +51,9 @@ pub(super) fn place_of(raw: &RawValue) -> Place {
     };
     let id: Option<Cow<'_, str>> = id.and_then(|id| match id.as_bytes() {
         // Nearly every id is plain, and then what stands between the quotes is the id.
-        [b'"', plain @ .., b'"'] if !plain.contains(&b'\\') => Some(id[1..id.len() - 1].into()),
+        [b'"', plain @ .., b'"'] if !plain.contains(&b'\\') => {
+            id.get(1..id.len() - 1).map(Into::into)
+        }
         _ => serde_json::from_str::<String>(id).ok().map(Cow::Owned),
     });
     let Some(id) = id.filter(|id| is_well_formed(id)) else {
@@ -88,7 +93,7 @@ fn skim(object: &str) -> Option<PlaceTexts<'_>> {
                 if depth > 1 {
                     continue;
                 }
-                let field = match &bytes[start..at] {
+                let field = match bytes.get(start..at)? {
                     b"\"_id\"" => Some(&mut found.id),
                     b"\"timestamp\"" => Some(&mut found.timestamp),
                     _ if escaped => None,
@@ -115,7 +120,7 @@ fn end_of_string(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
     let (mut at, mut escaped) = (start + 1, false);
     loop {
         at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes[at] == b'"' {
+        if bytes.get(at) == Some(&b'"') {
             return Some((at + 1, escaped));
         }
         escaped = true;
@@ -125,21 +130,23 @@ fn end_of_string(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
 
 /// Where the value begins, if the string that ends at `end` is the name of a field.
 fn value_behind(bytes: &[u8], end: usize) -> Option<usize> {
-    let space = |from: usize| bytes[from..].iter().position(|byte| !byte.is_ascii_whitespace());
-    let colon = end + space(end)?;
-    let value = if bytes[colon] == b':' { colon + 1 } else { return None };
-    Some(value + space(value)?)
+    let behind_space = |from: usize| {
+        let space = bytes.get(from..)?.iter().take_while(|byte| byte.is_ascii_whitespace());
+        Some(from + space.count())
+    };
+    let colon = behind_space(end)?;
+    if bytes.get(colon) == Some(&b':') { behind_space(colon + 1) } else { None }
 }
 
 /// The string or number that begins at `start`; not `null`, which reads as absent.
 fn scalar(object: &str, start: usize) -> Option<&str> {
     let bytes = object.as_bytes();
-    let end = match bytes[start] {
+    let end = match bytes.get(start)? {
         b'"' => end_of_string(bytes, start)?.0,
         b'{' | b'[' | b'n' => return None,
         _ => {
             let ends = |byte: &u8| matches!(byte, b',' | b'}') || byte.is_ascii_whitespace();
-            start + bytes[start..].iter().position(ends)?
+            start + bytes.get(start..)?.iter().position(ends)?
         }
     };
     object.get(start..end)
