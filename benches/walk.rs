@@ -17,10 +17,13 @@ use nix::sys::time::TimeValLike;
 use serde_json::value::RawValue;
 use texter_history::{Client, Message};
 
+/// How many messages the bounds speak of.
+const MESSAGES: usize = 100_000;
+
 #[derive(Parser)]
 struct Arguments {
     /// How many messages the chat has.
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = MESSAGES)]
     messages: usize,
     /// How often each walk is walked.
     #[arg(long, default_value_t = 9)]
@@ -179,6 +182,8 @@ async fn compare(arguments: &Arguments, server: &Server, client: &Client) {
         (DOWNLOAD, "the download alone", ""),
     ] {
         let what = format!("{what}, CPU ÷ the hand loop's, pages of {sizes}");
+        // A bound is one of the three page sizes.
+        let bound = if arguments.page_size.is_none() { bound } else { "" };
         common::row(&what, bound, &ratios[which].join(" / "));
     }
     common::row(
@@ -198,7 +203,7 @@ async fn compare(arguments: &Arguments, server: &Server, client: &Client) {
             "requests for {} messages, `page_size(50).max_page_size(1000)`",
             arguments.messages
         ),
-        "about 105",
+        if arguments.messages == MESSAGES { "about 105" } else { "" },
         &stream.stats().requests.to_string(),
     );
 }
@@ -222,9 +227,9 @@ async fn wall(client: &Client, prefetch: usize, pause: Duration) -> f64 {
 
 async fn overlap(arguments: &Arguments) {
     // The last of the pages of 200 is short, so that no walk needs one more request.
-    const MESSAGES: usize = 5_840;
+    const FEW_MESSAGES: usize = 5_840;
     let latency = Duration::from_millis(arguments.latency);
-    let server = Server::start(MESSAGES, latency, 0);
+    let server = Server::start(FEW_MESSAGES, latency, 0);
     let client = server.client();
     let mut ratios = Vec::new();
     for _ in 0..5 {
@@ -240,7 +245,7 @@ async fn overlap(arguments: &Arguments) {
 
     let page = common::body(&common::conversation(200)).len() as f64;
     let bandwidth = arguments.bandwidth.unwrap_or((page / latency.as_secs_f64()) as u64);
-    let server = Server::start(MESSAGES, latency, bandwidth);
+    let server = Server::start(FEW_MESSAGES, latency, bandwidth);
     let client = server.client();
     let mut ratios = Vec::new();
     for _ in 0..5 {
