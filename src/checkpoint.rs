@@ -1,109 +1,16 @@
-//! Where a walk stands: the cursor, the position around it, and the checkpoint that outlives the process.
+//! The checkpoint: where a walk stands, as a line that outlives the process.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::fingerprint::fingerprint;
-use crate::id::{BotSessionId, ChatId, MessageId, is_well_formed};
+use crate::id::{BotSessionId, ChatId, is_well_formed};
+use crate::position::{Position, Seen};
 use crate::timestamp::Timestamp;
-
-/// What the endpoint takes as its cursor: the timestamp and `_id` of one message (`beforeTime` and
-/// `beforeId`, page "Get Messages of a Chat").
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Cursor {
-    /// The message's timestamp.
-    pub timestamp: Timestamp,
-    /// The message's `_id`.
-    pub id: MessageId,
-}
-
-/// Where one message of a page stands in the order of the chat.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Key {
-    /// It has a readable timestamp and `_id`, fit to be asked for.
-    Placed(Cursor),
-    /// It has none; a fingerprint of its JSON text is all there is to know it again by.
-    Unplaced(u64),
-}
-
-impl Key {
-    pub(crate) fn timestamp(&self) -> Option<Timestamp> {
-        match self {
-            Self::Placed(cursor) => Some(cursor.timestamp),
-            Self::Unplaced(_) => None,
-        }
-    }
-}
-
-/// A message that could not be placed and was handed out as an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unplaced {
-    pub(crate) fingerprint: u64,
-    /// The timestamp of the next older message handed out, once there is one. The server may send the
-    /// unplaced message again until the cursor has passed that time.
-    pub(crate) not_before: Option<Timestamp>,
-}
-
-/// What of the chat has been handed out: everything newer than the cursor, and what is listed here of
-/// the messages that stand at the cursor's own timestamp. It does not grow with the history.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Position {
-    pub(crate) cursor: Option<Cursor>,
-    /// Ids handed out at the cursor's timestamp; the cursor's own is the last of them.
-    pub(crate) ids: Vec<MessageId>,
-    pub(crate) unplaced: Vec<Unplaced>,
-}
-
-impl Position {
-    /// Moves on over messages handed out, given in ascending order (the last of them went out first).
-    pub(crate) fn advance(&mut self, handed_out: &[Key]) {
-        let start =
-            if self.unplaced.is_empty() { self.last_run(handed_out) } else { handed_out.len() };
-        for key in handed_out[..start].iter().rev() {
-            match key {
-                Key::Placed(cursor) => {
-                    let unstamped = self.unplaced.iter_mut().rev();
-                    for unplaced in unstamped.take_while(|last| last.not_before.is_none()) {
-                        unplaced.not_before = Some(cursor.timestamp);
-                    }
-                    if self.timestamp() != Some(cursor.timestamp) {
-                        self.ids.clear();
-                        self.unplaced.retain(|last| last.not_before <= Some(cursor.timestamp));
-                    }
-                    self.ids.push(cursor.id.clone());
-                    self.cursor = Some(cursor.clone());
-                }
-                Key::Unplaced(fingerprint) => {
-                    self.unplaced.push(Unplaced { fingerprint: *fingerprint, not_before: None });
-                }
-            }
-        }
-    }
-
-    /// How many keys, from the oldest on, decide where `advance` ends: those of the oldest timestamp.
-    /// With a message that cannot be placed among them, all do.
-    fn last_run(&self, handed_out: &[Key]) -> usize {
-        let Some(Key::Placed(oldest)) = handed_out.first() else {
-            return handed_out.len();
-        };
-        let mut run = 0;
-        for (index, key) in handed_out.iter().enumerate() {
-            match key {
-                Key::Placed(cursor) if cursor.timestamp == oldest.timestamp => run = index + 1,
-                Key::Placed(_) => {}
-                Key::Unplaced(_) => return handed_out.len(),
-            }
-        }
-        run
-    }
-
-    pub(crate) fn timestamp(&self) -> Option<Timestamp> {
-        self.cursor.as_ref().map(|cursor| cursor.timestamp)
-    }
-}
 
 /// Where the last message handed out left a walk: enough to go on from there, in another process too,
 /// without losing or repeating a message.
@@ -177,12 +84,14 @@ impl Checkpoint {
     fn write_fields(&self, out: &mut String) {
         let number =
             |time: Option<Timestamp>| time.map(|t| t.as_millis().to_string()).unwrap_or_default();
-        let ids: Vec<&str> = self.position.ids.iter().map(MessageId::as_str).collect();
-        let unplaced: Vec<String> = self
+        let seen: Vec<String> = self
             .position
-            .unplaced
+            .seen
             .iter()
-            .map(|u| format!("{:016x}@{}", u.fingerprint, number(u.not_before)))
+            .map(|seen| match seen {
+                Seen::Id(id) => id.to_string(),
+                Seen::Text(fingerprint) => format!("@{fingerprint:016x}"),
+            })
             .collect();
         let fields = [
             VERSION,
@@ -191,8 +100,7 @@ impl Checkpoint {
             &number(self.since),
             &number(self.until),
             &number(self.position.timestamp()),
-            &ids.join(","),
-            &unplaced.join(","),
+            &seen.join(","),
             "",
         ];
         out.push_str(&fields.join(":"));
@@ -215,29 +123,23 @@ impl Checkpoint {
             text => text.parse().ok().map(|millis| Some(Timestamp::from_millis(millis))),
         };
         let (since, until, time) = (number(field()?)?, number(field()?)?, number(field()?)?);
-        let ids: Vec<MessageId> = match field()? {
-            "" => Vec::new(),
-            text => text.split(',').map(|text| id(text).map(Into::into)).collect::<Option<_>>()?,
+        let seen = |text: &str| match text.strip_prefix('@') {
+            Some(text) => u64::from_str_radix(text, 16).ok().map(Seen::Text),
+            None => id(text).map(|id| Seen::Id(id.into())),
         };
-        let unplaced = match field()? {
+        let seen: Vec<Seen> = match field()? {
             "" => Vec::new(),
-            text => text
-                .split(',')
-                .map(|text| {
-                    let (fingerprint, not_before) = text.split_once('@')?;
-                    let fingerprint = u64::from_str_radix(fingerprint, 16).ok()?;
-                    Some(Unplaced { fingerprint, not_before: number(not_before)? })
-                })
-                .collect::<Option<_>>()?,
+            text => text.split(',').map(seen).collect::<Option<_>>()?,
         };
-        let cursor = match (time, ids.last()) {
+        let mut position = Position { cursor: None, seen };
+        let last = position.ids().next_back().cloned();
+        position.cursor = match (time, last) {
             (None, None) => None,
             (Some(timestamp), Some(id)) if timestamp.as_millis() >= 0 => {
-                Some(Cursor { timestamp, id: id.clone() })
+                Some(Cursor { timestamp, id })
             }
             _ => return None,
         };
-        let position = Position { cursor, ids, unplaced };
         Some(Self { chat, bot_session, since, until, position })
     }
 }
@@ -289,6 +191,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cursor::Key;
     use crate::error::ErrorKind;
 
     fn placed(millis: i64, id: &str) -> Key {
@@ -311,65 +214,13 @@ mod tests {
     fn the_line_says_everything_and_comes_back() {
         let line = full().to_string();
         assert!(
-            line.starts_with("texter-history-1:chat1:session1:-3:10:5:b,a:0000000000000007@5:"),
+            line.starts_with("texter-history-1:chat1:session1:-3:10:5:@0000000000000007,b,a:"),
             "{line}"
         );
         assert_eq!(line.parse::<Checkpoint>().unwrap(), full());
         let json = serde_json::to_string(&full()).unwrap();
         assert_eq!(json, format!("{line:?}"));
         assert_eq!(serde_json::from_str::<Checkpoint>(&json).unwrap(), full());
-    }
-
-    #[test]
-    fn advancing_keeps_only_the_ids_at_the_cursor_s_timestamp() {
-        let mut position = Position::default();
-        position.advance(&[placed(5, "b"), placed(7, "a")]);
-        assert_eq!(position.ids, ["b"]);
-        position.advance(&[placed(5, "c")]);
-        assert_eq!(position.ids, ["b", "c"]);
-        assert_eq!(position.cursor.as_ref().unwrap().id, "c");
-        position.advance(&[placed(3, "f"), placed(3, "e"), placed(4, "d")]);
-        assert_eq!(position.ids, ["e", "f"]);
-        position.advance(&[]);
-        assert_eq!(position.ids, ["e", "f"]);
-    }
-
-    #[test]
-    fn unplaced_messages_are_remembered_until_the_cursor_has_passed_them() {
-        let mut position = Position::default();
-        position.advance(&[Key::Unplaced(1), placed(9, "a")]);
-        assert_eq!(position.unplaced, [Unplaced { fingerprint: 1, not_before: None }]);
-        // It may share the timestamp of the next older message, so it can still be sent again.
-        position.advance(&[placed(7, "b")]);
-        assert_eq!(position.unplaced.len(), 1);
-        position.advance(&[placed(7, "c")]);
-        assert_eq!(position.unplaced.len(), 1);
-        position.advance(&[placed(6, "d")]);
-        assert_eq!(position.unplaced, []);
-    }
-
-    #[test]
-    fn advancing_in_one_go_or_message_by_message_is_the_same() {
-        let keys = [
-            placed(1, "a"),
-            Key::Unplaced(3),
-            placed(1, "b"),
-            placed(2, "c"),
-            Key::Unplaced(4),
-            placed(4, "d"),
-            placed(4, "e"),
-        ];
-        for end in 0..=keys.len() {
-            for start in 0..=end {
-                let mut at_once = Position::default();
-                at_once.advance(&keys[start..end]);
-                let mut one_by_one = Position::default();
-                for index in (start..end).rev() {
-                    one_by_one.advance(&keys[index..=index]);
-                }
-                assert_eq!(at_once, one_by_one, "{start}..{end}");
-            }
-        }
     }
 
     #[test]

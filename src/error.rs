@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use crate::checkpoint::Cursor;
+use crate::cursor::Cursor;
 
 /// What kind of failure an [`Error`] is.
 ///

@@ -114,11 +114,7 @@ impl Fetch {
 }
 
 /// The span of one page; what is not known yet is recorded when it is.
-pub(crate) fn page_span(
-    chat: &str,
-    before: Option<&crate::checkpoint::Cursor>,
-    limit: u32,
-) -> Span {
+pub(crate) fn page_span(chat: &str, before: Option<&crate::cursor::Cursor>, limit: u32) -> Span {
     let span = tracing::debug_span!(
         "page",
         chat,

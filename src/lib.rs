@@ -67,8 +67,10 @@
 //! "Get Messages of a Chat").
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod chat_time;
 mod checkpoint;
 mod client;
+mod cursor;
 mod endpoint;
 mod error;
 mod fetch;
@@ -76,6 +78,7 @@ mod fingerprint;
 mod id;
 mod message;
 mod page;
+mod position;
 mod query;
 mod retry;
 mod stream;
@@ -85,8 +88,10 @@ mod timestamp;
 mod transport;
 mod walk;
 
-pub use checkpoint::{Checkpoint, Cursor};
+pub use chat_time::Span;
+pub use checkpoint::Checkpoint;
 pub use client::{Client, ClientBuilder};
+pub use cursor::Cursor;
 pub use error::{Error, ErrorKind};
 pub use id::{
     AccountId, AgentName, BotSessionId, ChatId, FileId, IsoDateTime, MessageId, ProviderMessageId,
@@ -99,7 +104,7 @@ pub use message::{
 };
 pub use query::Messages;
 pub use retry::RetryPolicy;
-pub use stream::{MessageStream, Page, PageStream, Span, Stats};
+pub use stream::{MessageStream, Page, PageStream, Stats};
 pub use timestamp::Timestamp;
 pub use walk::End;
 

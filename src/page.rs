@@ -12,12 +12,12 @@ use serde::Deserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed as _};
 use serde_json::value::RawValue;
 
-use crate::checkpoint::{Cursor, Key};
+use crate::chat_time::ChatTime;
+use crate::cursor::{Cursor, Key};
 use crate::error::{Error, ErrorKind};
 use crate::fingerprint::fingerprint;
 use crate::message::Message;
 use crate::message::object::{InPlace, Object as _};
-use crate::walk::ChatTime;
 use envelope::{Elements, Envelope, Texts, read_envelope};
 use place::{Place, belongs_to_other_session, place_of};
 
@@ -27,21 +27,25 @@ pub(crate) struct DecodedPage<T> {
     /// Where each message stands; as many as `messages`.
     pub(crate) keys: Vec<Key>,
     pub(crate) messages: Vec<Result<T, Error>>,
+    /// Which messages belong to another session than the one asked for, or to none; empty when none was.
+    pub(crate) of_other_session: Vec<bool>,
     pub(crate) chat_start: ChatTime,
     pub(crate) chat_latest: ChatTime,
 }
 
-/// Reads the body that answers a request for so many messages.
-pub(crate) type Decode<T> = fn(&[u8], u32) -> Result<DecodedPage<T>, Error>;
+/// Reads the body that answers a request for so many messages, perhaps of one bot session.
+pub(crate) type Decode<T> = fn(&[u8], u32, Option<&str>) -> Result<DecodedPage<T>, Error>;
 
 /// What reads a body into `T`s: for [`Message`] in one pass, for bare JSON without reading the text again,
 /// for any other type each from its own text.
 pub(crate) fn decoder<T: DeserializeOwned + 'static>() -> Decode<T> {
     let in_one_pass: Decode<Message> = decode_messages;
-    let bare: Decode<Box<RawValue>> =
-        |body, limit| decode_each(&Text::of(body), limit, |raw| Ok(raw.to_owned()));
-    let each: Decode<T> =
-        |body, limit| decode_each(&Text::of(body), limit, |raw| serde_json::from_str(raw.get()));
+    let bare: Decode<Box<RawValue>> = |body, limit, session| {
+        decode_each(&Text::of(body), limit, session, |raw| Ok(raw.to_owned()))
+    };
+    let each: Decode<T> = |body, limit, session| {
+        decode_each(&Text::of(body), limit, session, |raw| serde_json::from_str(raw.get()))
+    };
     let special: [&dyn Any; 2] = [&in_one_pass, &bare];
     special.into_iter().find_map(|decode| decode.downcast_ref()).copied().unwrap_or(each)
 }
@@ -57,15 +61,19 @@ fn most(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(MOST_SURPLUS)
 }
 
-fn decode_messages(body: &[u8], limit: u32) -> Result<DecodedPage<Message>, Error> {
+fn decode_messages(
+    body: &[u8],
+    limit: u32,
+    session: Option<&str>,
+) -> Result<DecodedPage<Message>, Error> {
     let text = Text::of(body);
-    let mut taken = Taken::with_room(text.room());
+    let mut taken = Taken::new(text.room(), session);
     match read_envelope(&text.text, most(limit), &mut taken) {
         Ok(envelope) if text.altered.is_empty() => Ok(taken.into_page(envelope)),
         // One message is bad, or the whole page is: each on its own tells.
         _ => {
             drop(taken);
-            decode_each(&text, limit, |raw| serde_json::from_str(raw.get()))
+            decode_each(&text, limit, session, |raw| serde_json::from_str(raw.get()))
         }
     }
 }
@@ -73,13 +81,17 @@ fn decode_messages(body: &[u8], limit: u32) -> Result<DecodedPage<Message>, Erro
 fn decode_each<T>(
     text: &Text<'_>,
     limit: u32,
+    session: Option<&str>,
     read: impl Fn(&RawValue) -> Result<T, serde_json::Error>,
 ) -> Result<DecodedPage<T>, Error> {
-    let mut taken = Taken::with_room(text.room());
+    let mut taken = Taken::new(text.room(), session);
     let each = |raw: &RawValue| {
         let (key, message) = decode_one(raw, text.is_altered(raw.get()), &read);
         taken.keys.push(key);
         taken.messages.push(message);
+        if let Some(session) = session {
+            taken.of_other_session.push(belongs_to_other_session(raw, session));
+        }
     };
     let envelope = read_envelope(&text.text, most(limit), &mut Texts(each))
         .map_err(|error| not_a_page(&error))?;
@@ -87,24 +99,31 @@ fn decode_each<T>(
 }
 
 /// The messages that have been taken so far.
-struct Taken<T> {
+struct Taken<'a, T> {
+    session: Option<&'a str>,
     keys: Vec<Key>,
     messages: Vec<Result<T, Error>>,
+    of_other_session: Vec<bool>,
 }
 
-impl<T> Taken<T> {
-    fn with_room(room: usize) -> Self {
-        Self { keys: Vec::with_capacity(room), messages: Vec::with_capacity(room) }
+impl<'a, T> Taken<'a, T> {
+    fn new(room: usize, session: Option<&'a str>) -> Self {
+        Self {
+            session,
+            keys: Vec::with_capacity(room),
+            messages: Vec::with_capacity(room),
+            of_other_session: Vec::new(),
+        }
     }
 
     fn into_page(self, envelope: Envelope) -> DecodedPage<T> {
-        let Self { keys, messages } = self;
+        let Self { keys, messages, of_other_session, .. } = self;
         let Envelope { chat_start, chat_latest } = envelope;
-        DecodedPage { keys, messages, chat_start, chat_latest }
+        DecodedPage { keys, messages, of_other_session, chat_start, chat_latest }
     }
 }
 
-impl<'de> Elements<'de> for Taken<Message> {
+impl<'de> Elements<'de> for Taken<'_, Message> {
     /// Fills the message where it is to stay: it is too large to be moved about.
     fn take<D: Deserializer<'de>>(&mut self, element: D) -> Result<(), D::Error> {
         self.messages.push(Ok(Message::blank()));
@@ -112,6 +131,10 @@ impl<'de> Elements<'de> for Taken<Message> {
             InPlace(message).deserialize(element)?;
             let cursor = Cursor { timestamp: message.timestamp, id: message.id.clone() };
             self.keys.push(Key::Placed(cursor));
+            if let Some(session) = self.session {
+                let own = message.bot_session_id.as_ref().is_some_and(|id| id == session);
+                self.of_other_session.push(!own);
+            }
         }
         Ok(())
     }
@@ -145,16 +168,6 @@ fn decode_one<T>(
             (key, Err(Error::malformed_message(detail, raw.get())))
         }
     }
-}
-
-/// Which messages of the body belong to another session than `session`, or to none. The body has been
-/// decoded before, so its length has been checked.
-pub(crate) fn of_other_session(body: &[u8], session: &str) -> Result<Vec<bool>, Error> {
-    let mut others = Vec::new();
-    let each = |raw: &RawValue| others.push(belongs_to_other_session(raw, session));
-    read_envelope(&Text::of(body).text, usize::MAX, &mut Texts(each))
-        .map_err(|error| not_a_page(&error))?;
-    Ok(others)
 }
 
 /// The longest beginning of a body in which the first message is looked for.

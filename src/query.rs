@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::checkpoint::{Checkpoint, Position};
+use crate::checkpoint::Checkpoint;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::id::{ChatId, is_well_formed};
 use crate::message::Message;
 use crate::page::decoder;
+use crate::position::Position;
 #[cfg(feature = "testing")]
 use crate::stream::ReplayedPage;
 use crate::stream::{MessageStream, PageStream, Source};

@@ -11,9 +11,12 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::{FusedStream, Stream};
 
-use crate::checkpoint::{Checkpoint, Key, Position};
+use crate::chat_time::Span;
+use crate::checkpoint::Checkpoint;
+use crate::cursor::Key;
 use crate::error::Error;
 use crate::message::Message;
+use crate::position::Position;
 use crate::timestamp::Timestamp;
 use crate::walk::End;
 use source::{Pages, ReadyPage};
@@ -22,16 +25,6 @@ pub use page_stream::{Page, PageStream};
 #[cfg(feature = "testing")]
 pub(crate) use source::ReplayedPage;
 pub(crate) use source::Source;
-
-/// The times of the whole chat's first and most recent message, as the server states them with every page
-/// (`minTime` and `maxTime`, page "Get Messages of a Chat").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Span {
-    /// When the chat's first-ever message was created.
-    pub oldest: Timestamp,
-    /// When its most recent message was created.
-    pub newest: Timestamp,
-}
 
 /// What a walk has cost and brought so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! An in-process server with the documented behaviour of the messages endpoint, and a generator of
 //! realistic conversations: for tests, examples and benches. Behind the feature `testing`.
 //!
-//! The server takes every liberty that the reference leaves (page "Get Messages of a Chat"): both readings
-//! of the cursor, any order among equal timestamps, any cap on `limit`; and it fails as a network does.
+//! The server takes every liberty that the reference leaves (page "Get Messages of a Chat"): every reading of
+//! the cursor and of `limit`, any order among equal timestamps, hidden messages; and it fails as a network does.
 //!
 //! # Examples
 //!
@@ -25,7 +25,6 @@
 //! # }
 //! ```
 
-mod answer;
 mod builder;
 mod chat;
 mod connection;
@@ -33,13 +32,14 @@ mod conversation;
 mod fault;
 mod replay;
 mod request;
+pub(crate) mod rulebook;
 mod server;
 
-pub use answer::{CursorReading, MinTime, PageOrder, SessionFilter, TieOrder};
 pub use builder::FakeTexterBuilder;
 pub use chat::{FakeChat, FakeMessage};
 pub use conversation::Conversation;
 pub use fault::Fault;
 pub use replay::{read_page, stream_of};
 pub use request::RecordedRequest;
+pub use rulebook::{CursorReading, LimitReading, MinTime, PageOrder, SessionFilter, TieOrder};
 pub use server::FakeTexter;

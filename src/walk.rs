@@ -1,24 +1,27 @@
 //! The cursor's rules as pure code: what to ask next, which messages of an answer are new, and when the
 //! walk is over. No I/O, no async, no clock.
 //!
-//! The endpoint's reference (page "Get Messages of a Chat") leaves open whether only the cursor message is
-//! left out or everything not before it, how equal timestamps are ordered, what the largest `limit` is and
-//! how a session filter combines with a cursor. The rules here are right under every reading, and each
-//! answered request brings a new message, widens a stuck `limit`, or ends the walk.
+//! The endpoint's reference (page "Get Messages of a Chat") leaves much open: what the cursor leaves out and
+//! when, how equal timestamps are ordered, the largest `limit`, how a session filter combines with a cursor.
+//! The rules here are right under every reading. Each answered request brings a new message, widens a stuck
+//! `limit`, or ends the walk. `DESIGN.md` has the table of transitions, and `decide` is that table.
 
-mod answer;
+mod decide;
 #[cfg(test)]
 pub(crate) mod model;
 #[cfg(test)]
 mod property;
+mod sort;
 #[cfg(test)]
 mod tests;
 
-use crate::checkpoint::{Cursor, Position};
-use crate::id::{BotSessionId, MessageId};
-use crate::timestamp::Timestamp;
+use std::fmt;
 
-pub(crate) use answer::{Answer, Kept};
+use crate::chat_time::ChatTime;
+use crate::cursor::{Cursor, Key};
+use crate::id::BotSessionId;
+use crate::position::Position;
+use crate::timestamp::Timestamp;
 
 /// The end of the year 9999: a `beforeTime` after every message, and still a date.
 pub(crate) const FAR_FUTURE: Timestamp = Timestamp::from_millis(253_402_300_799_999);
@@ -33,9 +36,10 @@ const LAST_ID: &str = "zzzzzzzzzzzzzzzzzzzzzzzz";
 /// The documented default of `limit`. A server that gave this many may have more, whatever was asked.
 pub(crate) const DEFAULT_LIMIT: u32 = 50;
 
-/// The most ids remembered at one timestamp. No chat has so many messages in one millisecond; a server
-/// that makes up new ones for ever is stopped here.
-pub(crate) const MOST_TIED: usize = 65_536;
+/// The most ids remembered at one timestamp, and the largest `limit` that looks for more behind answers that
+/// show nothing new. No chat has so many messages in one millisecond; a server that makes up new ones for
+/// ever is stopped here.
+pub(crate) const MOST_TIED: u32 = 65_536;
 
 /// Why a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,16 +53,6 @@ pub enum End {
     ReachedMax,
     /// A page failed. [`resume`](crate::MessageStream::resume) goes on from the checkpoint.
     Failed,
-}
-
-/// When the chat's first or latest message was created, as an answer states it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ChatTime {
-    /// `false`: the chat has no messages.
-    Empty,
-    /// Missing or `null`.
-    Unknown,
-    At(Timestamp),
 }
 
 /// What of the chat is walked, and in what pages.
@@ -82,37 +76,182 @@ pub(crate) struct Ask {
     pub(crate) bot_session: bool,
 }
 
-/// What follows an answer.
+/// What came back, as far as the walk needs to know it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer<'a> {
+    /// Where each message stands, in the order of the body.
+    pub(crate) keys: &'a [Key],
+    /// Which messages belong to another session than the walk's; empty when none can.
+    pub(crate) of_other_session: &'a [bool],
+    pub(crate) chat_start: ChatTime,
+    pub(crate) chat_latest: ChatTime,
+}
+
+/// Which messages of an answer are to be handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// All of them, and they came in ascending order.
+    AllAsTheyCame,
+    /// Those at these indices, in ascending order of the chat.
+    Only(Vec<usize>),
+}
+
+/// What an answer means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) kept: Kept,
+    /// Messages dropped because they had been handed out, or are newer than where the walk stands.
+    pub(crate) duplicates: u64,
+    pub(crate) next: Next,
+}
+
+/// What follows an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Ask,
     End(End),
-    /// The server cannot be got past; the text says why.
-    Stalled(&'static str),
+    /// The server cannot be got past.
+    Stalled(Stall),
 }
 
-/// How the server treats the cursor of a walk through one bot session; that the two filters may be
-/// combined is not documented.
+/// What stands in the way of a walk that cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Filters {
-    /// As far as can be seen, every filter sent applies.
-    AllApply,
-    /// An answer held its own cursor message: the cursor was ignored. Only a larger `limit` shows more.
+pub(crate) enum Stall {
+    /// Every answer holds nothing but messages of one timestamp that have been handed out.
+    Ties,
+    /// More messages share one timestamp than are remembered.
+    TooManyTies,
+    /// Every answer holds messages without a readable `_id` and `timestamp`, so there is no next cursor.
+    Unreadable,
+    /// Every answer is empty, though the chat is said to go on.
+    Empty,
+    /// The answers hold messages newer than was asked for.
     CursorIgnored,
-    /// The widened answers stopped at this many messages, the session's end or a cap. Asked without the
-    /// session, a longer answer proves that it was the end; otherwise the walk goes on like this.
-    CursorAlone { suspected_cap: usize },
+    /// The server refused a `limit`, and a smaller one shows nothing new.
+    LimitRefused { limit: u32, status: u16 },
 }
 
-/// A request that is to tell an end from a cap. What it brings is not handed out.
+impl Stall {
+    /// What whoever is stopped by it can do.
+    pub(crate) fn advice(self) -> &'static str {
+        match self {
+            Self::Ties | Self::TooManyTies | Self::Unreadable => {
+                "to read what is older, begin anew with until() a millisecond before that time; what was \
+                 not shown of that time stays unread"
+            }
+            Self::Empty => "resume from the checkpoint later",
+            Self::CursorIgnored => "check the base URL and any proxy or cache on the way",
+            Self::LimitRefused { .. } => {
+                "to read what is older, begin anew with until() a millisecond before that time, or have \
+                 the server take a larger limit"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Stall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ties => {
+                f.write_str("more messages share one timestamp than the server puts on a page")
+            }
+            Self::TooManyTies => {
+                write!(f, "more than {MOST_TIED} messages share one timestamp")
+            }
+            Self::Unreadable => f.write_str(
+                "a whole page of messages has no readable `_id` and `timestamp`, so there is no cursor \
+                 to go on from",
+            ),
+            Self::Empty => f.write_str(
+                "the chat is said to begin earlier, but the server shows no message between",
+            ),
+            Self::CursorIgnored => {
+                f.write_str("the server sends the same messages whatever the cursor")
+            }
+            Self::LimitRefused { limit, status } => write!(
+                f,
+                "the server refused a limit of {limit} with {status}, and a smaller one shows nothing new"
+            ),
+        }
+    }
+}
+
+/// What the next request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Probe {
-    /// Nothing that came has a place further on: is there anything, at the time when the chat is said to
-    /// have begun, that has not been handed out?
-    Start(Timestamp),
-    /// A short answer may have been cut off by a cap: does the server give more than that many of the chat's
-    /// newest messages? If not, `Start` may still tell.
-    Cap { count: usize, start: Option<Timestamp> },
+enum Goal {
+    /// The newest page, before anything is known of the chat.
+    First,
+    /// The next page.
+    Page,
+    /// The same cursor, a longer answer: the last one could not show what comes next.
+    Widen(Stuck),
+    /// The same time with an id that excludes nothing: did the answer stop because there is no more?
+    Confirm(Stuck),
+    /// Nothing older came although the chat is said to begin further back: is there anything at that time?
+    AtStart { time: Timestamp, stuck: Stuck },
+    /// There is. A longer and longer answer, until it shows something new.
+    Beyond(Stuck),
+}
+
+/// A cursor at which an answer brought nothing new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stuck {
+    /// The `limit` to ask for next, or, where the goal is `AtStart`, the last one asked for here.
+    limit: u32,
+    /// How many messages the last answer held.
+    count: usize,
+    /// What the answer was made of.
+    why: Stall,
+}
+
+/// How many messages the server gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PageLength {
+    /// No answer to a cursor has told yet; `first` is how many came before there was a cursor, if these were
+    /// fewer than asked although the chat goes on.
+    Unproven { first: Option<usize> },
+    /// As many as asked, even if the cursor had to be left out.
+    AsAsked,
+    /// So many at most, as every answer showed that was shorter than asked although the chat went on.
+    Capped(usize),
+    /// Now these, now those fewer than asked, although the chat went on.
+    Uneven,
+}
+
+/// Who keeps a walk through one bot session to that session; that the two filters may be combined is not
+/// documented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SessionFilter {
+    Server,
+    /// The server ignores a filter beside the other: the whole chat is asked for.
+    Ourselves,
+}
+
+/// What the server has shown of itself.
+#[derive(Clone, Copy, Debug)]
+struct Server {
+    page_length: PageLength,
+    /// The largest `limit` that was answered.
+    answered: u32,
+    /// The smallest `limit` of the walk's own choice that was refused, and the status.
+    refused: Option<(u32, u16)>,
+    /// The most messages that an answer held.
+    longest: usize,
+    session_filter: SessionFilter,
+    start: ChatTime,
+    /// What `start` was when nothing was found there.
+    stale_start: Option<Timestamp>,
+    latest: ChatTime,
+}
+
+/// Where the chat begins, as seen from the walk's position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// At the position's own time.
+    Reached,
+    FurtherBack(Timestamp),
+    /// The server does not say, or what it says is refuted.
+    Unknown,
 }
 
 /// The walk between two answers. What it keeps does not grow with the history.
@@ -120,50 +259,35 @@ enum Probe {
 pub(crate) struct Walk {
     bounds: Bounds,
     position: Position,
+    goal: Goal,
+    server: Server,
     /// The `limit` of an ordinary request; grows up to the largest page size.
     limit: u32,
-    growing: bool,
-    /// The `limit` that got, or is to get, past a group of equal timestamps, and the group's time.
-    widened: Option<(Option<Timestamp>, u32)>,
-    /// The most messages that the server has shown to give, when it gave fewer than asked.
-    cap: Option<usize>,
-    /// The smallest `limit` answered with 413.
-    too_large: Option<u32>,
-    /// The last answer brought nothing new and was short: the next asks with an id that excludes nothing.
-    confirming: bool,
-    /// The first answer held nothing but what is a millisecond newer than `until`: the next asks at that very
-    /// time.
-    exactly_until: bool,
-    /// Whether the answer that is being confirmed held messages without a place.
-    confirming_unplaced: bool,
-    /// What the next request is to tell, in place of going on.
-    probe: Option<Probe>,
-    /// The most messages that an answer held, those repeated within it not counted.
-    longest_answer: usize,
-    filters: Filters,
+    /// The time that a walk without `until` begins before.
+    newest: Timestamp,
     /// How many messages may still be handed out.
     remaining: Option<u64>,
-    chat_start: ChatTime,
 }
 
 impl Walk {
     pub(crate) fn new(bounds: Bounds, position: Position) -> Self {
         Self {
             limit: bounds.page_size,
-            growing: bounds.max_page_size > bounds.page_size,
             remaining: bounds.max_messages,
+            goal: if position.cursor.is_some() { Goal::Page } else { Goal::First },
+            server: Server {
+                page_length: PageLength::Unproven { first: None },
+                answered: 0,
+                refused: None,
+                longest: 0,
+                session_filter: SessionFilter::Server,
+                start: ChatTime::Unknown,
+                stale_start: None,
+                latest: ChatTime::Unknown,
+            },
+            newest: FAR_FUTURE,
             bounds,
             position,
-            widened: None,
-            cap: None,
-            too_large: None,
-            confirming: false,
-            exactly_until: false,
-            confirming_unplaced: false,
-            probe: None,
-            longest_answer: 0,
-            filters: Filters::AllApply,
-            chat_start: ChatTime::Unknown,
         }
     }
 
@@ -174,62 +298,76 @@ impl Walk {
 
     /// The next request.
     pub(crate) fn ask(&self) -> Ask {
-        if let Some(probe) = self.probe {
-            return self.ask_to_tell(probe);
-        }
-        let bot_session = self.bounds.bot_session.is_some()
-            && !matches!(self.filters, Filters::CursorAlone { .. });
-        let cursor = match &self.position.cursor {
-            Some(cursor) if self.confirming => {
-                Some(Cursor { timestamp: cursor.timestamp, id: self.id_excluding_nothing() })
+        let bot_session = self.asks_for_session();
+        let page = || self.page_limit(self.limit, self.remaining);
+        match self.goal {
+            Goal::First | Goal::Page => {
+                Ask { limit: page(), cursor: self.next_cursor(), bot_session }
             }
-            Some(cursor) => Some(cursor.clone()),
-            // A session's newest page needs no cursor (the filter that is required is the session).
-            None if bot_session && self.bounds.until.is_none() => None,
-            None => Some(match self.bounds.until {
-                Some(timestamp) if self.exactly_until => Cursor { timestamp, id: LAST_ID.into() },
-                Some(until) => before_anything_newer_than(until),
-                None => Cursor { timestamp: FAR_FUTURE, id: NO_MESSAGE.into() },
-            }),
-        };
-        Ask { limit: self.next_limit(self.limit, self.remaining), cursor, bot_session }
+            Goal::Widen(stuck) => {
+                Ask { limit: stuck.limit, cursor: self.next_cursor(), bot_session }
+            }
+            Goal::Confirm(stuck) | Goal::Beyond(stuck) => Ask {
+                limit: stuck.limit.max(self.more_than_seen()),
+                cursor: self.cursor_excluding_nothing(),
+                bot_session,
+            },
+            Goal::AtStart { time, .. } => Ask {
+                // One more may be left out of what is counted.
+                limit: self.bounds.page_size.max(self.more_than_seen().saturating_add(1)),
+                cursor: Some(self.cursor_at_start(time)),
+                bot_session: false,
+            },
+        }
     }
 
-    fn ask_to_tell(&self, probe: Probe) -> Ask {
-        let (limit, cursor) = match probe {
-            Probe::Start(time) => {
-                // One more than all that may have been handed out of it.
-                let known = self.position.unplaced.len() + self.position.ids.len();
-                let more = answer::limit_from(known.max(self.longest_answer)).saturating_add(1);
-                (more.max(self.bounds.page_size), before_anything_newer_than(time))
-            }
-            Probe::Cap { count, .. } => {
-                let more = answer::limit_from(count).saturating_add(1);
-                let newest = Cursor { timestamp: FAR_FUTURE, id: NO_MESSAGE.into() };
-                (more.max(self.bounds.page_size), newest)
-            }
+    /// A cursor that leaves out nothing of this time, and takes in nothing of the position's.
+    fn cursor_at_start(&self, time: Timestamp) -> Cursor {
+        if self.position.timestamp() == Some(time.next_milli()) {
+            return Cursor { timestamp: time, id: NO_MESSAGE.into() };
+        }
+        before_anything_newer_than(time)
+    }
+
+    /// At the time of the last message that was passed, or at `until` itself.
+    fn cursor_excluding_nothing(&self) -> Option<Cursor> {
+        let Some(timestamp) = self.position.timestamp().or(self.bounds.until) else {
+            return self.next_cursor();
         };
-        Ask { limit, cursor: Some(cursor), bot_session: false }
+        // As long as `NO_MESSAGE` and, under a strict keyset, after every id at that time.
+        let mut ids = self.position.ids().peekable();
+        let known = ids.peek().is_some() && ids.all(|id| id.as_str() < NO_MESSAGE);
+        let id = if known { NO_MESSAGE } else { LAST_ID };
+        Some(Cursor { timestamp, id: id.into() })
+    }
+
+    /// Behind the last message that was passed.
+    fn next_cursor(&self) -> Option<Cursor> {
+        if let Some(cursor) = &self.position.cursor {
+            return Some(cursor.clone());
+        }
+        match self.bounds.until {
+            Some(until) => Some(before_anything_newer_than(until)),
+            // A session's newest page needs no cursor (the filter that is required is the session).
+            None if self.asks_for_session() => None,
+            None => Some(Cursor { timestamp: self.newest, id: NO_MESSAGE.into() }),
+        }
     }
 
     /// The request that will follow if the answer to `ask`, whose first message is known already, turns
     /// out ascending, as long as asked, and not the last; `None` when there may be no such request.
     pub(crate) fn foresee(&self, ask: &Ask, first: &Cursor) -> Option<Ask> {
-        let ChatTime::At(chat_start) = self.chat_start else {
+        let ChatTime::At(chat_start) = self.server.start else {
             return None;
         };
         let last = first.timestamp <= chat_start
             || self.bounds.since.is_some_and(|since| first.timestamp < since)
             || self.position.timestamp().is_some_and(|time| first.timestamp >= time)
             || self.bounds.until.is_some_and(|until| first.timestamp > until);
-        let ordinary = self.widened.is_none()
-            && !self.confirming
-            && self.probe.is_none()
-            && self.filters == Filters::AllApply;
-        if last || !ordinary {
+        if last || self.goal != Goal::Page {
             return None;
         }
-        let limit = if self.growing && ask.limit == self.limit { self.grown() } else { self.limit };
+        let limit = if ask.limit == self.limit { self.grown() } else { self.limit };
         let remaining = match self.remaining {
             None => None,
             Some(remaining) => {
@@ -237,51 +375,53 @@ impl Walk {
             }
         };
         Some(Ask {
-            limit: self.next_limit(limit, remaining),
+            limit: self.page_limit(limit, remaining),
             cursor: Some(first.clone()),
             bot_session: ask.bot_session,
         })
     }
 
-    /// The server answered 413. Whether a smaller request is worth a try, which `ask` then gives.
-    pub(crate) fn too_large(&mut self, ask: &Ask) -> bool {
-        if self.probe.is_some() {
-            // It asks for no more than it has to.
-            return false;
-        }
-        self.growing = false;
-        self.too_large = Some(self.too_large.map_or(ask.limit, |least| least.min(ask.limit)));
-        if let Some((time, _)) = self.widened {
-            // Less would show nothing new.
-            let held = u32::try_from(self.position.ids.len()).unwrap_or(u32::MAX);
-            let least = held.saturating_add(1).max(self.bounds.page_size);
-            let smaller = answer::halfway(least, ask.limit);
-            self.widened = Some((time, smaller));
-            return smaller < ask.limit;
-        }
-        self.limit = (ask.limit / 2).max(self.bounds.page_size);
-        self.ask().limit < ask.limit
+    /// Whether `botSessionId` is sent.
+    fn asks_for_session(&self) -> bool {
+        self.bounds.bot_session.is_some() && self.server.session_filter == SessionFilter::Server
     }
 
-    fn next_limit(&self, ordinary: u32, remaining: Option<u64>) -> u32 {
-        match self.widened {
-            Some((_, limit)) => limit,
-            None => remaining
-                .and_then(|left| u32::try_from(left).ok())
-                .map_or(ordinary, |l| l.min(ordinary)),
-        }
+    fn page_limit(&self, limit: u32, remaining: Option<u64>) -> u32 {
+        remaining.and_then(|left| u32::try_from(left).ok()).map_or(limit, |left| left.min(limit))
     }
 
+    /// One more than all that may have been handed out of one time.
+    fn more_than_seen(&self) -> u32 {
+        limit_from(self.position.seen.len()).saturating_add(1)
+    }
+
+    /// Twice the ordinary limit, as long as the server gives what is asked for.
     fn grown(&self) -> u32 {
-        self.limit.saturating_mul(2).min(self.bounds.max_page_size)
+        match (self.server.page_length, self.server.refused) {
+            (PageLength::Unproven { first: None } | PageLength::AsAsked, None) => {
+                self.limit.saturating_mul(2).min(self.bounds.max_page_size)
+            }
+            _ => self.limit,
+        }
     }
 
-    /// As long as `NO_MESSAGE` and, under a strict keyset, after every id held at the cursor's time.
-    fn id_excluding_nothing(&self) -> MessageId {
-        if self.position.ids.iter().all(|id| id.as_str() < NO_MESSAGE) {
-            NO_MESSAGE.into()
-        } else {
-            LAST_ID.into()
+    /// Where the chat begins. Of a session the server does not say when it began, only that nothing is older
+    /// than the chat.
+    fn start(&self) -> Start {
+        let ChatTime::At(start) = self.server.start else {
+            return Start::Unknown;
+        };
+        // Nothing before 1970 can be asked for.
+        let start = start.max(Timestamp::from_millis(0));
+        let nothing_there = self.bounds.until.is_some_and(|until| until < start);
+        match self.position.timestamp() {
+            Some(oldest) if oldest == start => Start::Reached,
+            Some(oldest) if oldest < start => Start::Unknown,
+            None if nothing_there => Start::Reached,
+            _ if self.asks_for_session() || self.server.stale_start == Some(start) => {
+                Start::Unknown
+            }
+            _ => Start::FurtherBack(start),
         }
     }
 }
@@ -291,4 +431,8 @@ impl Walk {
 /// hexadecimal may be refused; what comes too new is dropped.
 fn before_anything_newer_than(time: Timestamp) -> Cursor {
     Cursor { timestamp: time.next_milli(), id: NO_MESSAGE.into() }
+}
+
+fn limit_from(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

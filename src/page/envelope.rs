@@ -6,8 +6,8 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, V
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::chat_time::ChatTime;
 use crate::timestamp::Timestamp;
-use crate::walk::ChatTime;
 
 /// What of the envelope is not messages.
 #[derive(Debug)]

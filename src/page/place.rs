@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::checkpoint::Cursor;
+use crate::cursor::Cursor;
 use crate::id::is_well_formed;
 use crate::timestamp::Timestamp;
 

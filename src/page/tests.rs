@@ -3,17 +3,17 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{DecodedPage, MOST_SURPLUS, decoder, first_cursor, of_other_session};
-use crate::checkpoint::{Cursor, Key};
+use super::{DecodedPage, MOST_SURPLUS, decoder, first_cursor};
+use crate::chat_time::ChatTime;
+use crate::cursor::{Cursor, Key};
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
 use crate::timestamp::Timestamp;
-use crate::walk::ChatTime;
 
 const PAGE: &str = include_str!("../../tests/fixtures/get_messages_of_a_chat.json");
 
 fn decode<T: DeserializeOwned + 'static>(body: &[u8]) -> Result<DecodedPage<T>, Error> {
-    decoder::<T>()(body, 50)
+    decoder::<T>()(body, 50, None)
 }
 
 fn key(millis: i64, id: &str) -> Key {
@@ -187,9 +187,22 @@ fn depth_and_length_are_no_danger() {
 
 #[test]
 fn messages_of_another_session_are_told() {
+    let others = |body: &[u8]| {
+        let typed = decoder::<Message>()(body, 50, Some("s")).unwrap().of_other_session;
+        let bare = decoder::<Box<RawValue>>()(body, 50, Some("s")).unwrap().of_other_session;
+        let value = decoder::<Value>()(body, 50, Some("s")).unwrap().of_other_session;
+        assert_eq!((&typed, &typed), (&bare, &value));
+        typed
+    };
+    // Read one by one, because some are bad.
     let body =
         br#"{"messages":[{"botSessionId":"s"},{"botSessionId":"t"},{},null,{"botSessionId":7}]}"#;
-    assert_eq!(of_other_session(body, "s").unwrap(), [false, true, true, false, false]);
+    assert_eq!(others(body), [false, true, true, false, false]);
+    // Read in one pass.
+    let body = br#"{"messages":[{"_id":"a","timestamp":1,"botSessionId":"s"},
+        {"_id":"b","timestamp":1,"botSessionId":"t"},{"_id":"c","timestamp":1}]}"#;
+    assert_eq!(others(body), [false, true, true]);
+    assert!(decode::<Message>(body).unwrap().of_other_session.is_empty());
 }
 
 #[test]
@@ -241,7 +254,7 @@ proptest! {
                 prop_assert_eq!(typed.keys, untyped.keys);
             }
             let _ = first_cursor(body);
-            let _ = of_other_session(body, "s");
+            let _ = decoder::<Message>()(body, 50, Some("s"));
         }
     }
 

@@ -6,11 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::{FusedStream, Stream};
 
+use super::Stats;
 use super::source::{Pages, Source};
-use super::{Span, Stats};
-use crate::checkpoint::{Checkpoint, Position};
+use crate::chat_time::Span;
+use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::message::Message;
+use crate::position::Position;
 use crate::walk::End;
 
 /// The new messages of one page.

@@ -10,15 +10,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::{Span, Stats};
-use crate::checkpoint::{Checkpoint, Cursor, Key, Position};
+use super::Stats;
+use crate::chat_time::{ChatTime, Span};
+use crate::checkpoint::Checkpoint;
+use crate::cursor::{Cursor, Key};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::fetch::{Fetch, page_span};
 use crate::id::{BotSessionId, ChatId};
-use crate::page::{Decode, DecodedPage, first_cursor, of_other_session};
+use crate::page::{Decode, DecodedPage, first_cursor};
+use crate::position::Position;
 use crate::timestamp::Timestamp;
-use crate::walk::{Answer, Ask, Bounds, ChatTime, End, Kept, Next, Walk};
+use crate::walk::{Answer, Ask, Bounds, End, Kept, Next, Walk};
 
 /// A walk that is about to begin.
 pub(crate) struct Source<T> {
@@ -237,15 +240,11 @@ impl<T> Pages<T> {
         span.record("bytes", fetch.bytes());
         span.record("elapsed_ms", u64::try_from(fetch.elapsed().as_millis()).unwrap_or(u64::MAX));
         self.state = match read {
-            Ok(Next::Ask) => State::Idle,
-            Ok(Next::End(end)) => State::Ended(end),
-            Ok(Next::Stalled(why)) => {
-                let stalled = Error::new(ErrorKind::Stalled, why);
-                let stalled = stalled.with_attempts(fetch.attempts(), fetch.elapsed());
-                State::Failed(self.at(stalled, &ask))
-            }
-            Err(error) if error.status() == Some(413) && self.walk.too_large(&ask) => State::Idle,
-            Err(error) => State::Failed(self.at(error, &ask)),
+            Ok(next) => self.follow(next, &fetch),
+            Err(error) => match error.status().and_then(|status| self.walk.refused(&ask, status)) {
+                Some(next) => self.follow(next, &fetch),
+                None => State::Failed(self.at(error, &ask)),
+            },
         };
         let Some(ahead) = ahead else { return };
         if matches!(self.state, State::Idle) && self.walk.ask() == ahead.ask {
@@ -256,14 +255,25 @@ impl<T> Pages<T> {
         }
     }
 
+    fn follow(&self, next: Next, fetch: &Fetch) -> State {
+        match next {
+            Next::Ask => State::Idle,
+            Next::End(end) => State::Ended(end),
+            Next::Stalled(why) => {
+                let stalled = Error::new(ErrorKind::Stalled, why.to_string())
+                    .with_attempts(fetch.attempts(), fetch.elapsed())
+                    // The last question may have been another one than what comes next.
+                    .at(self.chat.as_str(), self.walk.position().cursor.as_ref());
+                State::Failed(stalled)
+            }
+        }
+    }
+
     fn read(&mut self, ask: &Ask, body: &[u8], fetch: &Fetch) -> Result<Next, Error> {
-        let DecodedPage { keys, messages, chat_start, chat_latest } =
-            (self.decode)(body, ask.limit)?;
+        let session = self.bot_session.as_ref().map(BotSessionId::as_str);
+        let DecodedPage { keys, messages, of_other_session, chat_start, chat_latest } =
+            (self.decode)(body, ask.limit, session)?;
         tracing::Span::current().record("messages", messages.len());
-        let of_other_session = match &self.bot_session {
-            Some(session) => of_other_session(body, session.as_str())?,
-            None => Vec::new(),
-        };
         match (chat_start, chat_latest) {
             (ChatTime::At(oldest), ChatTime::At(newest)) => {
                 self.chat_span = Some(Span { oldest, newest });
@@ -273,7 +283,8 @@ impl<T> Pages<T> {
             _ => {}
         }
         let start = self.walk.position().clone();
-        let answer = Answer { keys: &keys, of_other_session: &of_other_session, chat_start };
+        let answer =
+            Answer { keys: &keys, of_other_session: &of_other_session, chat_start, chat_latest };
         let verdict = self.walk.receive(ask, answer);
         self.stats.duplicates += verdict.duplicates;
         let (keys, mut messages) = match verdict.kept {

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::answer::{CursorReading, MinTime, PageOrder, Rules, SessionFilter, TieOrder};
 use super::chat::{FakeChat, StoredChat};
 use super::fault::Fault;
 use super::request::RecordedRequest;
+use super::rulebook::{
+    CursorReading, LimitReading, MinTime, PageOrder, Rules, SessionFilter, TieOrder,
+};
 use super::server::{FakeTexter, Faults, Shared, State};
 
 /// Describes a [`FakeTexter`]: by default one that serves its chats as the reference says, at once.
@@ -22,7 +24,6 @@ pub struct FakeTexterBuilder {
     token: String,
     forbidden: bool,
     rules: Rules,
-    reject_limit_above: Option<u64>,
     latency: Duration,
     bandwidth: Option<u64>,
     gzip: bool,
@@ -39,7 +40,6 @@ impl FakeTexterBuilder {
             token: "fake-token".into(),
             forbidden: false,
             rules: Rules::default(),
-            reject_limit_above: None,
             latency: Duration::ZERO,
             bandwidth: None,
             gzip: false,
@@ -99,15 +99,21 @@ impl FakeTexterBuilder {
         self
     }
 
-    /// The most messages on a page, whatever `limit` asks. Default: no cap.
-    pub fn limit_cap(mut self, messages: u64) -> Self {
-        self.rules.limit_cap = Some(messages);
+    /// How many messages an answer holds, beside what `limit` asks. Default: as many as asked.
+    pub fn limit_reading(mut self, reading: LimitReading) -> Self {
+        self.rules.limit_reading = reading;
         self
     }
 
-    /// Answers 413 to a `limit` above this.
-    pub fn reject_limit_above(mut self, messages: u64) -> Self {
-        self.reject_limit_above = Some(messages);
+    /// Answers the request of this number, from 0, without messages, though there are some.
+    pub fn empty_answer(mut self, request: u64) -> Self {
+        self.rules.empty_answer = Some(request);
+        self
+    }
+
+    /// Puts one message of each page into the page twice.
+    pub fn repeat_messages(mut self, repeat: bool) -> Self {
+        self.rules.repeats = repeat;
         self
     }
 
@@ -169,7 +175,6 @@ impl FakeTexterBuilder {
             token: self.token,
             forbidden: self.forbidden,
             rules: self.rules,
-            reject_limit_above: self.reject_limit_above,
             latency: self.latency,
             bandwidth: self.bandwidth,
             gzip: self.gzip,

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 
+use super::rulebook::Row;
 use crate::timestamp::Timestamp;
 
 /// A message that the fake server holds: its JSON text, and where the server believes it to stand.
@@ -11,6 +12,7 @@ pub struct FakeMessage {
     pub(super) timestamp: i64,
     pub(super) id: String,
     pub(super) bot_session: Option<String>,
+    pub(super) hidden: bool,
     pub(super) json: String,
 }
 
@@ -23,6 +25,7 @@ impl FakeMessage {
             timestamp: timestamp.as_millis(),
             id: id.into(),
             bot_session: None,
+            hidden: false,
             json: json.into(),
         }
     }
@@ -42,6 +45,13 @@ impl FakeMessage {
     #[must_use]
     pub fn bot_session(mut self, id: impl Into<String>) -> Self {
         self.bot_session = Some(id.into());
+        self
+    }
+
+    /// Makes it one that the server counts to `limit` and then leaves out.
+    #[must_use]
+    pub fn hidden(mut self) -> Self {
+        self.hidden = true;
         self
     }
 
@@ -78,6 +88,7 @@ impl From<Value> for FakeMessage {
             timestamp: value["timestamp"].as_i64().unwrap_or(0),
             id: text("_id").unwrap_or_default(),
             bot_session: text("botSessionId"),
+            hidden: false,
             json: value.to_string(),
         }
     }
@@ -115,8 +126,27 @@ pub(super) struct Entry {
     pub(super) timestamp: i64,
     pub(super) id: Box<str>,
     pub(super) bot_session: Option<Box<str>>,
+    hidden: bool,
     start: usize,
     end: usize,
+}
+
+impl Row for Entry {
+    fn timestamp(&self) -> i64 {
+        self.timestamp
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn bot_session(&self) -> Option<&str> {
+        self.bot_session.as_deref()
+    }
+
+    fn is_hidden(&self) -> bool {
+        self.hidden
+    }
 }
 
 /// The messages in ascending order, and their texts in one piece with commas between: a page is a slice.
@@ -141,6 +171,7 @@ impl StoredChat {
                 timestamp: message.timestamp,
                 id: message.id.into(),
                 bot_session: message.bot_session.map(Into::into),
+                hidden: message.hidden,
                 start,
                 end: text.len(),
             });
@@ -148,8 +179,23 @@ impl StoredChat {
         Self { entries, text: text.freeze() }
     }
 
+    /// The body of an answer, in pieces.
+    pub(super) fn body(&self, page: &[usize], times: (Option<String>, String)) -> Vec<Bytes> {
+        let mut pieces = vec![Bytes::from_static(br#"{"messages":["#)];
+        for run in runs(page) {
+            if pieces.len() > 1 {
+                pieces.push(Bytes::from_static(b","));
+            }
+            pieces.push(self.slice(run));
+        }
+        let (min_time, max_time) = times;
+        let min_time = min_time.map(|time| format!(r#""minTime":{time},"#)).unwrap_or_default();
+        pieces.push(Bytes::from(format!(r#"],{min_time}"maxTime":{max_time}}}"#)));
+        pieces
+    }
+
     /// The texts of some messages that follow one another, commas between.
-    pub(super) fn slice(&self, entries: std::ops::Range<usize>) -> Bytes {
+    fn slice(&self, entries: std::ops::Range<usize>) -> Bytes {
         match (
             self.entries.get(entries.start),
             entries.end.checked_sub(1).and_then(|l| self.entries.get(l)),
@@ -173,6 +219,7 @@ impl StoredChat {
                 timestamp: entry.timestamp,
                 id: entry.id.to_string(),
                 bot_session: entry.bot_session.as_deref().map(str::to_owned),
+                hidden: entry.hidden,
                 json,
             })
             .collect()
@@ -189,4 +236,16 @@ impl StoredChat {
         messages.retain(|message| message.id != id);
         *self = Self::new(messages);
     }
+}
+
+/// Groups indices that follow one another.
+fn runs(page: &[usize]) -> Vec<std::ops::Range<usize>> {
+    let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
+    for index in page {
+        match runs.last_mut() {
+            Some(run) if run.end == *index => run.end += 1,
+            _ => runs.push(*index..*index + 1),
+        }
+    }
+    runs
 }

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 
-use crate::checkpoint::{Cursor, Key};
+use crate::cursor::{Cursor, Key};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
@@ -81,7 +81,7 @@ pub fn stream_of(
 pub fn read_page<T: DeserializeOwned + 'static>(
     body: &[u8],
 ) -> Result<Vec<Result<T, Error>>, Error> {
-    Ok(decoder::<T>()(body, u32::MAX)?.messages)
+    Ok(decoder::<T>()(body, u32::MAX, None)?.messages)
 }
 
 /// Sends nothing.

@@ -20,12 +20,12 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use super::answer::Rules;
 use super::builder::FakeTexterBuilder;
 use super::chat::{FakeChat, FakeMessage, StoredChat};
 use super::connection::{Connection, Instead};
 use super::fault::Fault;
 use super::request::{BASE_PATH, RecordedRequest};
+use super::rulebook::{Asked, DEFAULT_LIMIT, Rules};
 
 type Body = StreamBody<stream::BoxStream<'static, Result<Frame<Bytes>, io::Error>>>;
 pub(super) type Faults = Box<dyn FnMut(&RecordedRequest, u64) -> Option<Fault> + Send>;
@@ -41,7 +41,6 @@ pub(super) struct Shared {
     pub(super) token: String,
     pub(super) forbidden: bool,
     pub(super) rules: Rules,
-    pub(super) reject_limit_above: Option<u64>,
     pub(super) latency: Duration,
     pub(super) bandwidth: Option<u64>,
     pub(super) gzip: bool,
@@ -294,12 +293,18 @@ impl Shared {
         if let Some(fault) = request.fault() {
             return refused(400, headers, fault);
         }
-        if request.limit > self.reject_limit_above.or(Some(u64::MAX)) {
-            return refused(413, headers, "the limit is too large");
-        }
-        match state.chats.get(chat_id) {
-            Some(chat) => (200, headers, self.rules.body(chat, request, number)),
-            None => refused(404, headers, "there is no such chat"),
+        let Some(chat) = state.chats.get(chat_id) else {
+            return refused(404, headers, "there is no such chat");
+        };
+        let asked = Asked {
+            limit: request.limit.unwrap_or(DEFAULT_LIMIT),
+            before: request.before.as_ref().map(|(time, id)| (*time, id.as_str())),
+            bot_session: request.bot_session.as_deref(),
+            number: number - 1,
+        };
+        match self.rules.page(&chat.entries, asked) {
+            Ok(page) => (200, headers, chat.body(&page, self.rules.times(&chat.entries))),
+            Err(status) => refused(status, headers, "the limit is too large"),
         }
     }
 }

@@ -10,8 +10,8 @@ use reqwest::Url;
 use tokio::time::Instant;
 
 use super::{Response, Sending, Transport};
-use crate::checkpoint::Cursor;
 use crate::client::Client;
+use crate::cursor::Cursor;
 use crate::error::{Error, ErrorKind};
 use crate::retry::RetryPolicy;
 use crate::timestamp::Timestamp;
@@ -106,8 +106,8 @@ impl Scripted {
 /// The model's answer as a reply.
 pub(crate) fn answer(model: &Model, ask: &Ask, number: usize) -> Reply {
     match model.answer(ask, number as u64) {
-        Some(page) => Reply::body(model.body(&page)),
-        None => Reply::Status(413, None),
+        Ok(page) => Reply::body(model.body(&page)),
+        Err(status) => Reply::Status(status, None),
     }
 }
 

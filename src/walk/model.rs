@@ -1,9 +1,13 @@
-//! A model of the server: every reading that the reference allows, and some that it does not.
+//! Seeded chats and servers for the property tests: every reading of the rulebook, alone and together.
 
 use fastrand::Rng;
 
-use super::{Ask, Bounds, ChatTime};
-use crate::checkpoint::{Cursor, Key};
+use super::{Ask, Bounds};
+use crate::chat_time::ChatTime;
+use crate::cursor::{Cursor, Key};
+use crate::testing::rulebook::{
+    Asked, CursorReading, LimitReading, MinTime, PageOrder, Row, Rules, SessionFilter, TieOrder,
+};
 use crate::timestamp::Timestamp;
 
 pub(crate) const SESSION: &str = "session1";
@@ -16,177 +20,67 @@ pub(crate) struct ModelMessage {
     pub(crate) in_session: bool,
     /// Whether a client can tell its `_id` and `timestamp`.
     pub(crate) readable: bool,
+    pub(crate) hidden: bool,
 }
 
-impl ModelMessage {
-    fn place(&self) -> (i64, &str) {
-        (self.time, &self.id)
+impl Row for ModelMessage {
+    fn timestamp(&self) -> i64 {
+        self.time
     }
-}
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    ExcludesOneId,
-    StrictKeyset,
-}
+    fn id(&self) -> &str {
+        &self.id
+    }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    Ascending,
-    Descending,
-    /// Another one for every request.
-    Shuffled,
-}
+    fn bot_session(&self) -> Option<&str> {
+        self.in_session.then_some(SESSION)
+    }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Filter {
-    BothApply,
-    CursorIgnored,
-    SessionIgnored,
-}
-
-/// What is done to a page that the reference does not speak of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Oddity {
-    None,
-    /// One message stands in it twice.
-    Repeats,
-    /// A message newer than the cursor stands in it.
-    Newer,
+    fn is_hidden(&self) -> bool {
+        self.hidden
+    }
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     /// Ascending.
     pub(crate) messages: Vec<ModelMessage>,
-    pub(crate) reading: Reading,
-    /// Among equal timestamps, by id.
-    pub(crate) tie_order: Order,
-    pub(crate) page_order: Order,
-    pub(crate) filter: Filter,
-    pub(crate) oddity: Oddity,
-    pub(crate) cap: Option<usize>,
-    /// A larger `limit` is answered with 413.
-    pub(crate) largest_limit: Option<u32>,
-    pub(crate) chat_start: ChatTime,
+    pub(crate) rules: Rules,
     pub(crate) seed: u64,
-}
-
-/// What an answer says of the chat's first message.
-fn chat_start(rng: &mut Rng, messages: &[ModelMessage]) -> ChatTime {
-    let Some(first) = messages.first() else {
-        return ChatTime::Empty;
-    };
-    let at = |millis| ChatTime::At(Timestamp::from_millis(millis));
-    match rng.u8(..10) {
-        0 => ChatTime::Empty,
-        1 => ChatTime::Unknown,
-        // The first message was deleted.
-        2 => at(first.time - 7),
-        // Nonsense.
-        3 => at(i64::MAX),
-        _ => at(first.time),
-    }
 }
 
 impl Model {
     /// A server that does as documented, and a chat without ties.
     pub(crate) fn documented(count: usize) -> Self {
-        let messages: Vec<ModelMessage> = (0..count)
+        let messages = (0..count)
             .map(|index| ModelMessage {
                 time: 1_000 + 10 * index as i64,
                 id: format!("{index:024x}"),
                 in_session: index % 3 == 0,
                 readable: true,
+                hidden: false,
             })
             .collect();
-        let chat_start = messages
-            .first()
-            .map_or(ChatTime::Empty, |m| ChatTime::At(Timestamp::from_millis(m.time)));
-        Self {
-            messages,
-            reading: Reading::ExcludesOneId,
-            tie_order: Order::Ascending,
-            page_order: Order::Ascending,
-            filter: Filter::BothApply,
-            oddity: Oddity::None,
-            cap: None,
-            largest_limit: None,
-            chat_start,
-            seed: 0,
-        }
+        Self { messages, rules: Rules::default(), seed: 0 }
+    }
+
+    pub(crate) fn with(rules: Rules, count: usize) -> Self {
+        Self { rules, ..Self::documented(count) }
     }
 
     /// Any server and any chat, the same for the same seed.
     pub(crate) fn seeded(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let rng = &mut rng;
-        let count = match rng.u8(..8) {
-            0 => rng.usize(..4),
-            1..=5 => rng.usize(..60),
-            _ => rng.usize(..400),
-        };
-        // From hardly any ties to nothing but ties.
-        let tie_share = *pick(rng, &[0.0, 0.1, 0.5, 0.9, 0.99, 1.0]);
-        let huge_tie_at_start = rng.u8(..6) == 0;
-        let unreadable_share = *pick(rng, &[0.0, 0.0, 0.0, 0.05, 0.5, 1.0]);
-        let session_share = *pick(rng, &[0.0, 0.1, 0.5, 1.0]);
-        let mut time = 1_000;
-        let messages: Vec<ModelMessage> = (0..count)
-            .map(|index| {
-                let tied = (huge_tie_at_start && index < count / 2) || rng.f64() < tie_share;
-                time += if tied { 0 } else { rng.i64(1..50) };
-                ModelMessage {
-                    time,
-                    // Opaque: not every id is hexadecimal.
-                    id: format!("{}{:x}{index:04}", rng.lowercase(), rng.u32(..)),
-                    in_session: rng.f64() < session_share,
-                    readable: rng.f64() >= unreadable_share,
-                }
-            })
-            .collect();
-        let order = |rng: &mut Rng| {
-            *pick(rng, &[Order::Ascending, Order::Ascending, Order::Descending, Order::Shuffled])
-        };
-        let chat_start = chat_start(rng, &messages);
-        let first_ties = matches!(messages.as_slice(), [a, b, ..] if a.time == b.time);
-        let all_readable = messages.iter().all(|message| message.readable);
-        // A server that gives fewer than the documented default of `limit` cannot be told from one that has
-        // no more, as long as its answers reach `minTime` or hold nothing to go on from.
-        // Nor can it be told how many of a group that a cap cuts off have no place.
-        let caps: &[Option<usize>] = match (all_readable, first_ties, chat_start) {
-            (true, true, ChatTime::At(_)) => &[None, None, Some(50), Some(100)],
-            (true, ..) => &[None, None, Some(1), Some(7), Some(50), Some(100)],
-            (false, false, ChatTime::At(start)) if start.as_millis() <= messages[0].time => {
-                &[None, None, Some(1), Some(7), Some(50), Some(100)]
-            }
-            (false, ..) if largest_tie(&messages) < 50 => &[None, None, Some(50), Some(100)],
-            (false, ..) => &[None],
-        };
+        let mut messages = seeded_messages(rng);
         // Where a message without a place belongs cannot be told on a page that is out of order, or begins
-        // with the newest whatever the cursor.
-        let filters: &[Filter] = if all_readable {
-            &[Filter::BothApply, Filter::CursorIgnored, Filter::SessionIgnored]
-        } else {
-            &[Filter::BothApply, Filter::SessionIgnored]
-        };
-        let oddities: &[Oddity] = if all_readable {
-            &[Oddity::None, Oddity::None, Oddity::Repeats, Oddity::Newer]
-        } else {
-            &[Oddity::None, Oddity::Repeats]
-        };
-        Self {
-            cap: *pick(rng, caps),
-            chat_start,
-            messages,
-            reading: *pick(rng, &[Reading::ExcludesOneId, Reading::StrictKeyset]),
-            tie_order: order(rng),
-            page_order: if all_readable { order(rng) } else { Order::Ascending },
-            filter: *pick(rng, filters),
-            oddity: *pick(rng, oddities),
-            largest_limit: *pick(rng, &[None, None, None, None, Some(40), Some(200)]),
-            seed,
+        // with the newest whatever the cursor, or leaves out its neighbours.
+        let all_readable = messages.iter().all(|message| message.readable);
+        let rules = seeded_rules(rng, seed, &messages, all_readable);
+        if all_readable && rng.u8(..4) == 0 {
+            hide_some(rng, &mut messages);
         }
+        Self { messages, rules, seed }
     }
 
     /// Any query of that chat.
@@ -203,9 +97,11 @@ impl Model {
             (Some(one), Some(other)) => (Some(one.min(other)), Some(one.max(other))),
             times => times,
         };
+        // Among other sessions' messages, those without a place cannot be known again.
+        let session_is_certain =
+            self.all_readable() || self.rules.limit_reading == LimitReading::AsAsked;
         Bounds {
-            // An early answer to another question is not told from a filter that was ignored.
-            bot_session: (self.oddity != Oddity::Newer && rng.u8(..4) == 0).then(|| SESSION.into()),
+            bot_session: (session_is_certain && rng.u8(..4) == 0).then(|| SESSION.into()),
             since,
             until,
             page_size,
@@ -214,64 +110,29 @@ impl Model {
         }
     }
 
-    /// The messages of an answer, as indices; `None` for 413. Every request has another `number`.
-    pub(crate) fn answer(&self, ask: &Ask, number: u64) -> Option<Vec<usize>> {
-        if self.largest_limit.is_some_and(|largest| ask.limit > largest) {
-            return None;
-        }
-        let mut rng = Rng::with_seed(self.seed ^ number.rotate_left(17));
-        let mut cursor =
-            ask.cursor.as_ref().map(|cursor| (cursor.timestamp.as_millis(), cursor.id.as_str()));
-        let mut in_session = ask.bot_session;
-        match self.filter {
-            Filter::CursorIgnored if in_session => cursor = None,
-            Filter::SessionIgnored if cursor.is_some() => in_session = false,
-            _ => {}
-        }
-        let mut page: Vec<usize> = (0..self.messages.len()).collect();
-        let message = |index: &usize| &self.messages[*index];
-        match (self.reading, self.tie_order) {
-            (Reading::StrictKeyset, _) | (_, Order::Ascending) => {
-                page.sort_by(|a, b| message(a).place().cmp(&message(b).place()));
-            }
-            (_, Order::Descending) => {
-                page.sort_by(|a, b| {
-                    let by_id = message(b).id.cmp(&message(a).id);
-                    message(a).time.cmp(&message(b).time).then(by_id)
-                });
-            }
-            (_, Order::Shuffled) => {
-                rng.shuffle(&mut page);
-                page.sort_by_key(|index| message(index).time);
-            }
-        }
-        let newest = page.last().copied();
-        page.retain(|index| {
-            let message = message(index);
-            (!in_session || message.in_session)
-                && cursor.is_none_or(|(time, id)| match self.reading {
-                    Reading::ExcludesOneId => message.time <= time && message.id != id,
-                    Reading::StrictKeyset => message.place() < (time, id),
-                })
-        });
-        let limit = self.cap.map_or(ask.limit as usize, |cap| cap.min(ask.limit as usize));
-        page.drain(..page.len().saturating_sub(limit));
-        // Only what has a place can be known again for certain: equal texts without one may be two messages.
-        let odd = match self.oddity {
-            Oddity::Repeats if !page.is_empty() => Some(rng.usize(..page.len())),
-            Oddity::Newer if !page.is_empty() => Some(page.len()),
-            _ => None,
+    /// The messages of an answer, as indices, or the status of a refusal. Every request has another `number`.
+    pub(crate) fn answer(&self, ask: &Ask, number: u64) -> Result<Vec<usize>, u16> {
+        let asked = Asked {
+            limit: u64::from(ask.limit),
+            before: ask
+                .cursor
+                .as_ref()
+                .map(|cursor| (cursor.timestamp.as_millis(), cursor.id.as_str())),
+            bot_session: ask.bot_session.then_some(SESSION),
+            number,
         };
-        if let Some(at) = odd {
-            let message = page.get(at).copied().or(newest);
-            page.splice(at..at, message.filter(|index| self.messages[*index].readable));
-        }
-        match self.page_order {
-            Order::Ascending => {}
-            Order::Descending => page.reverse(),
-            Order::Shuffled => rng.shuffle(&mut page),
-        }
-        Some(page)
+        self.rules.page(&self.messages, asked)
+    }
+
+    /// What an answer says of the chat's first and latest message.
+    pub(crate) fn times(&self) -> (ChatTime, ChatTime) {
+        let read = |text: &str| match text {
+            "false" => ChatTime::Empty,
+            "null" => ChatTime::Unknown,
+            millis => ChatTime::At(Timestamp::from_millis(millis.parse().unwrap())),
+        };
+        let (start, latest) = self.rules.times(&self.messages);
+        (start.as_deref().map_or(ChatTime::Unknown, read), read(&latest))
     }
 
     pub(crate) fn key(&self, index: usize) -> Key {
@@ -294,7 +155,7 @@ impl Model {
 
     /// One message as the JSON that the wire carries.
     pub(crate) fn json(&self, index: usize) -> String {
-        let ModelMessage { time, id, in_session, readable } = &self.messages[index];
+        let ModelMessage { time, id, in_session, readable, .. } = &self.messages[index];
         let session =
             if *in_session { format!(r#","botSessionId":"{SESSION}""#) } else { String::new() };
         if *readable {
@@ -307,28 +168,157 @@ impl Model {
     /// A whole body.
     pub(crate) fn body(&self, page: &[usize]) -> String {
         let messages: Vec<String> = page.iter().map(|index| self.json(*index)).collect();
-        let min_time = match self.chat_start {
-            ChatTime::Empty => "false".to_owned(),
-            ChatTime::Unknown => "null".to_owned(),
-            ChatTime::At(time) => time.as_millis().to_string(),
-        };
-        let max_time =
-            self.messages.last().map_or("false".to_owned(), |last| last.time.to_string());
-        format!(
-            r#"{{"messages":[{}],"minTime":{min_time},"maxTime":{max_time}}}"#,
-            messages.join(",")
-        )
+        let (min_time, max_time) = self.rules.times(&self.messages);
+        let min_time = min_time.map(|time| format!(r#""minTime":{time},"#)).unwrap_or_default();
+        format!(r#"{{"messages":[{}],{min_time}"maxTime":{max_time}}}"#, messages.join(","))
     }
 
     /// What a walk has to hand out, as indices, ascending; `max_messages` is left to the caller.
     pub(crate) fn expected(&self, bounds: &Bounds) -> Vec<usize> {
         let wanted = |message: &ModelMessage| {
             let time = Timestamp::from_millis(message.time);
-            bounds.since.is_none_or(|since| time >= since)
+            !message.hidden
+                && bounds.since.is_none_or(|since| time >= since)
                 && bounds.until.is_none_or(|until| time <= until)
                 && (bounds.bot_session.is_none() || message.in_session)
         };
         (0..self.messages.len()).filter(|index| wanted(&self.messages[*index])).collect()
+    }
+
+    /// The messages that share the chat's first timestamp.
+    pub(crate) fn first_group(&self) -> &[ModelMessage] {
+        self.messages.chunk_by(|a, b| a.time == b.time).next().unwrap_or_default()
+    }
+
+    pub(crate) fn hides(&self) -> bool {
+        self.messages.iter().any(|message| message.hidden)
+    }
+
+    pub(crate) fn all_readable(&self) -> bool {
+        self.messages.iter().all(|message| message.readable)
+    }
+
+    /// The most rows that an answer can be made from.
+    pub(crate) fn most_on_a_page(&self) -> usize {
+        match self.rules.limit_reading {
+            LimitReading::AsAsked | LimitReading::OneShort => usize::MAX,
+            LimitReading::Capped(cap) => usize::try_from(cap).unwrap(),
+            LimitReading::Refused { above, .. } => usize::try_from(above).unwrap(),
+        }
+    }
+}
+
+fn seeded_messages(rng: &mut Rng) -> Vec<ModelMessage> {
+    let count = match rng.u8(..8) {
+        0 => rng.usize(..4),
+        1..=5 => rng.usize(..60),
+        _ => rng.usize(..400),
+    };
+    // From hardly any ties to nothing but ties.
+    let tie_share = *pick(rng, &[0.0, 0.1, 0.5, 0.9, 0.99, 1.0]);
+    let huge_tie_at_start = rng.u8(..6) == 0;
+    let unreadable_share = *pick(rng, &[0.0, 0.0, 0.0, 0.0, 0.05, 0.5, 1.0]);
+    let session_share = *pick(rng, &[0.0, 0.1, 0.5, 1.0]);
+    let mut time = 1_000;
+    (0..count)
+        .map(|index| {
+            let tied = (huge_tie_at_start && index < count / 2) || rng.f64() < tie_share;
+            time += if tied { 0 } else { rng.i64(1..50) };
+            ModelMessage {
+                time,
+                // Opaque: not every id is hexadecimal.
+                id: format!("{}{:x}{index:04}", rng.lowercase(), rng.u32(..)),
+                in_session: rng.f64() < session_share,
+                readable: rng.f64() >= unreadable_share,
+                hidden: false,
+            }
+        })
+        .collect()
+}
+
+fn seeded_rules(rng: &mut Rng, seed: u64, messages: &[ModelMessage], all_readable: bool) -> Rules {
+    let first = messages.first().map_or(1_000, |message| message.time);
+    let min_time = match rng.u8(..12) {
+        0 => MinTime::Missing,
+        1 => MinTime::Null,
+        2 => MinTime::False,
+        // The first message was deleted.
+        3 => MinTime::Fixed(first - 7),
+        4 => MinTime::Fixed(first - 1),
+        5 => MinTime::Fixed(-4),
+        _ => MinTime::Stated,
+    };
+    let first_ties = matches!(messages, [a, b, ..] if a.time == b.time);
+    // A server that gives fewer than the documented default of `limit` cannot be told from one that has
+    // no more, as long as its answers reach `minTime`.
+    let mut limit_readings = vec![
+        LimitReading::AsAsked,
+        LimitReading::AsAsked,
+        LimitReading::Capped(50),
+        LimitReading::Capped(100),
+    ];
+    for above in [20, 50, 60, 200] {
+        limit_readings.push(LimitReading::Refused { above, status: *pick(rng, &[400, 413, 422]) });
+    }
+    if all_readable && !first_ties {
+        limit_readings.extend([LimitReading::Capped(1), LimitReading::Capped(7)]);
+        limit_readings.extend([LimitReading::OneShort, LimitReading::OneShort]);
+    }
+    let page_orders = [
+        PageOrder::Ascending,
+        PageOrder::Ascending,
+        PageOrder::Descending,
+        PageOrder::Shuffled(seed),
+    ];
+    let session_filters =
+        [SessionFilter::BothApply, SessionFilter::SessionIgnored, SessionFilter::CursorIgnored];
+    let cursor_reading = *pick(
+        rng,
+        &[
+            CursorReading::ExcludesOneId,
+            CursorReading::CountsTheCursor,
+            CursorReading::StrictKeyset,
+        ],
+    );
+    if cursor_reading == CursorReading::CountsTheCursor {
+        // The one would never show anything but the cursor, the other is one short already.
+        let apart = [LimitReading::Capped(1), LimitReading::OneShort];
+        limit_readings.retain(|reading| !apart.contains(reading));
+    }
+    Rules {
+        cursor_reading,
+        tie_order: *pick(
+            rng,
+            &[
+                TieOrder::AsGiven,
+                TieOrder::ById,
+                TieOrder::ByIdDescending,
+                TieOrder::Shuffled(seed),
+                TieOrder::ShuffledByLimit(seed),
+            ],
+        ),
+        page_order: if all_readable { *pick(rng, &page_orders) } else { PageOrder::Ascending },
+        session_filter: *pick(rng, &session_filters[..if all_readable { 3 } else { 1 }]),
+        min_time,
+        limit_reading: *pick(rng, &limit_readings),
+        empty_answer: (all_readable && rng.u8(..12) == 0).then(|| rng.u64(..6)),
+        // Equal texts without a place may be two messages.
+        repeats: all_readable && rng.u8(..6) == 0,
+    }
+}
+
+/// Hides messages one by one, or in runs; none of those that share the first timestamp, because nothing tells
+/// how many of these there are.
+fn hide_some(rng: &mut Rng, messages: &mut [ModelMessage]) {
+    let Some(first) = messages.first().map(|message| message.time) else { return };
+    let share = *pick(rng, &[0.1, 0.5, 0.9]);
+    let run = *pick(rng, &[1, 1, 20, 150]);
+    let mut hidden = false;
+    for (index, message) in messages.iter_mut().enumerate() {
+        if index % run == 0 {
+            hidden = rng.f64() < share;
+        }
+        message.hidden = hidden && message.time > first;
     }
 }
 

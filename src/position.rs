@@ -1,0 +1,158 @@
+//! Where a walk stands.
+
+use crate::cursor::{Cursor, Key};
+use crate::id::MessageId;
+use crate::timestamp::Timestamp;
+
+/// A message that was handed out and that the server may send again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Id(MessageId),
+    /// It has no readable `_id` or `timestamp`; this is the fingerprint of its text.
+    Text(u64),
+}
+
+/// What of the chat has been handed out: everything newer than the cursor, and what is listed here of
+/// the messages that stand at the cursor's own timestamp. It does not grow with the history.
+///
+/// A message without a readable place ties with the next older message that has one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) cursor: Option<Cursor>,
+    /// What was handed out at the cursor's timestamp, in that order, and behind it what has no place and
+    /// no older neighbour yet. The cursor's own id is the last of the ids.
+    pub(crate) seen: Vec<Seen>,
+}
+
+impl Position {
+    /// Moves on over messages handed out, given in ascending order (the last of them went out first).
+    pub(crate) fn advance(&mut self, handed_out: &[Key]) {
+        let start = match self.seen.last() {
+            Some(Seen::Text(_)) => handed_out.len(),
+            _ => last_run(handed_out),
+        };
+        for key in handed_out.get(..start).unwrap_or(handed_out).iter().rev() {
+            match key {
+                Key::Placed(cursor) => {
+                    if self.timestamp() != Some(cursor.timestamp) {
+                        let last_id =
+                            self.seen.iter().rposition(|seen| matches!(seen, Seen::Id(_)));
+                        self.seen.drain(..last_id.map_or(0, |last| last + 1));
+                    }
+                    self.seen.push(Seen::Id(cursor.id.clone()));
+                    self.cursor = Some(cursor.clone());
+                }
+                Key::Unplaced(fingerprint) => self.seen.push(Seen::Text(*fingerprint)),
+            }
+        }
+    }
+
+    pub(crate) fn timestamp(&self) -> Option<Timestamp> {
+        self.cursor.as_ref().map(|cursor| cursor.timestamp)
+    }
+
+    /// The ids handed out at the cursor's timestamp.
+    pub(crate) fn ids(&self) -> impl DoubleEndedIterator<Item = &MessageId> {
+        self.seen.iter().filter_map(|seen| match seen {
+            Seen::Id(id) => Some(id),
+            Seen::Text(_) => None,
+        })
+    }
+
+    /// The fingerprints of the messages without a place that may be sent again.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = u64> {
+        self.seen.iter().filter_map(|seen| match seen {
+            Seen::Id(_) => None,
+            Seen::Text(fingerprint) => Some(*fingerprint),
+        })
+    }
+}
+
+/// How many keys, from the oldest on, decide where `advance` ends: those of the oldest timestamp.
+/// With a message that has no place among them, all do.
+fn last_run(handed_out: &[Key]) -> usize {
+    let Some(Key::Placed(oldest)) = handed_out.first() else {
+        return handed_out.len();
+    };
+    let mut run = 0;
+    for (index, key) in handed_out.iter().enumerate() {
+        match key {
+            Key::Placed(cursor) if cursor.timestamp == oldest.timestamp => run = index + 1,
+            Key::Placed(_) => {}
+            Key::Unplaced(_) => return handed_out.len(),
+        }
+    }
+    run
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placed(millis: i64, id: &str) -> Key {
+        Key::Placed(Cursor { timestamp: Timestamp::from_millis(millis), id: id.into() })
+    }
+
+    fn ids(position: &Position) -> Vec<&str> {
+        position.ids().map(MessageId::as_str).collect()
+    }
+
+    #[test]
+    fn advancing_keeps_only_the_ids_at_the_cursor_s_timestamp() {
+        let mut position = Position::default();
+        position.advance(&[placed(5, "b"), placed(7, "a")]);
+        assert_eq!(ids(&position), ["b"]);
+        position.advance(&[placed(5, "c")]);
+        assert_eq!(ids(&position), ["b", "c"]);
+        assert_eq!(position.cursor.as_ref().unwrap().id, "c");
+        position.advance(&[placed(3, "f"), placed(3, "e"), placed(4, "d")]);
+        assert_eq!(ids(&position), ["e", "f"]);
+        position.advance(&[]);
+        assert_eq!(ids(&position), ["e", "f"]);
+    }
+
+    #[test]
+    fn a_message_without_a_place_ties_with_its_older_neighbour() {
+        let texts = |position: &Position| position.texts().collect::<Vec<_>>();
+        let mut position = Position::default();
+        position.advance(&[Key::Unplaced(1), placed(9, "a")]);
+        assert_eq!(texts(&position), [1]);
+        // It may share the timestamp of the next older message, so it can still be sent again.
+        position.advance(&[placed(7, "b")]);
+        assert_eq!((texts(&position), ids(&position)), (vec![1], vec!["b"]));
+        position.advance(&[placed(7, "c")]);
+        assert_eq!(texts(&position), [1]);
+        position.advance(&[placed(6, "d")]);
+        assert_eq!((texts(&position), ids(&position)), (vec![], vec!["d"]));
+    }
+
+    #[test]
+    fn advancing_in_one_go_or_message_by_message_is_the_same() {
+        let keys = [
+            placed(1, "a"),
+            Key::Unplaced(3),
+            placed(1, "b"),
+            placed(2, "c"),
+            Key::Unplaced(4),
+            placed(4, "d"),
+            placed(4, "e"),
+        ];
+        for end in 0..=keys.len() {
+            for start in 0..=end {
+                let mut at_once = Position::default();
+                at_once.advance(&keys[start..end]);
+                let mut one_by_one = Position::default();
+                for index in (start..end).rev() {
+                    one_by_one.advance(&keys[index..=index]);
+                }
+                assert_eq!(at_once, one_by_one, "{start}..{end}");
+                for middle in start..end {
+                    let mut in_two = Position::default();
+                    in_two.advance(&keys[middle..end]);
+                    in_two.advance(&keys[start..middle]);
+                    assert_eq!(at_once, in_two, "{start}..{middle}..{end}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! What one answer means for the walk: the table of transitions, as it stands in `DESIGN.md`.
+
+use super::sort::Sorted;
+use super::{
+    Answer, Ask, DEFAULT_LIMIT, End, Goal, Kept, MOST_TIED, Next, PageLength, Server,
+    SessionFilter, Stall, Start, Stuck, Verdict, Walk, limit_from,
+};
+use crate::chat_time::ChatTime;
+use crate::cursor::Key;
+use crate::timestamp::Timestamp;
+
+impl Walk {
+    /// Takes the answer to `ask`: says what is new in it, moves the position on, decides what follows.
+    pub(crate) fn receive(&mut self, ask: &Ask, answer: Answer<'_>) -> Verdict {
+        let mut sorted = self.sort_out(ask, answer);
+        if let Some(next) = self.hands_out_nothing(ask, answer, &sorted) {
+            let duplicates = answer.keys.len() as u64;
+            return Verdict { kept: Kept::Only(Vec::new()), duplicates, next };
+        }
+        let before = self.position.timestamp();
+        if in_order(&sorted.passed, answer.keys) {
+            self.position.advance(answer.keys);
+        } else {
+            let passed: Vec<Key> =
+                sorted.passed.iter().map(|index| answer.keys[*index].clone()).collect();
+            self.position.advance(&passed);
+        }
+        let short = sorted.count < usize::try_from(ask.limit).unwrap_or(usize::MAX);
+        self.learn(ask, answer, &sorted, short, before);
+        let mut next = if sorted.reached_since {
+            Next::End(End::ReachedSince)
+        } else if sorted.new {
+            self.after_something_new(ask, &sorted, short, before)
+        } else {
+            self.after_nothing_new(ask, &sorted, short)
+        };
+        if limit_from(self.position.seen.len()) > MOST_TIED {
+            next = self.stalled(Stall::TooManyTies);
+        }
+        let next = self.count_out(&mut sorted.kept, next);
+        let kept = if in_order(&sorted.kept, answer.keys) {
+            Kept::AllAsTheyCame
+        } else {
+            Kept::Only(sorted.kept)
+        };
+        Verdict { kept, duplicates: sorted.duplicates, next }
+    }
+
+    /// The answers that only tell something.
+    fn hands_out_nothing(
+        &mut self,
+        ask: &Ask,
+        answer: Answer<'_>,
+        sorted: &Sorted,
+    ) -> Option<Next> {
+        if let Goal::AtStart { time, stuck } = self.goal {
+            self.learn_times(answer);
+            return Some(self.after_start(time, stuck, sorted));
+        }
+        let asked = ask.cursor.as_ref().map(|cursor| cursor.timestamp);
+        match answer.chat_latest {
+            // The chat goes on behind the year 9999, or counts in another unit.
+            ChatTime::At(latest)
+                if self.goal == Goal::First
+                    && self.bounds.until.is_none()
+                    && asked.is_some_and(|asked| asked < latest) =>
+            {
+                self.newest = latest.next_milli();
+                self.goal = Goal::Page;
+                Some(Next::Ask)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whatever follows, no more than `max_messages` are handed out.
+    fn count_out(&mut self, kept: &mut Vec<usize>, next: Next) -> Next {
+        let Some(remaining) = &mut self.remaining else {
+            return next;
+        };
+        let surplus = kept.len().saturating_sub(usize::try_from(*remaining).unwrap_or(usize::MAX));
+        kept.drain(..surplus);
+        *remaining -= kept.len() as u64;
+        if surplus > 0 || (*remaining == 0 && !matches!(next, Next::End(_))) {
+            return Next::End(End::ReachedMax);
+        }
+        next
+    }
+
+    fn learn(
+        &mut self,
+        ask: &Ask,
+        answer: Answer<'_>,
+        sorted: &Sorted,
+        short: bool,
+        before: Option<Timestamp>,
+    ) {
+        self.learn_times(answer);
+        let server = &mut self.server;
+        server.answered = server.answered.max(ask.limit);
+        server.longest = server.longest.max(sorted.count);
+        if ask.bot_session || matches!(self.goal, Goal::Confirm(_) | Goal::Beyond(_)) {
+            return;
+        }
+        if matches!(server.page_length, PageLength::Capped(cap) if sorted.count > cap) {
+            server.page_length = PageLength::Uneven;
+        }
+        if !short {
+            // All of the cursor's time was counted, the cursor among it.
+            let passed_cursor = before.is_some() && self.position.timestamp() < before;
+            server.page_length = match server.page_length {
+                PageLength::Unproven { first: None } if passed_cursor => PageLength::AsAsked,
+                PageLength::Unproven { first: Some(_) } if passed_cursor => PageLength::Uneven,
+                known => known,
+            };
+        } else if self.goes_on() && !sorted.reached_since {
+            let count = sorted.count;
+            self.server.page_length = match self.server.page_length {
+                PageLength::Unproven { .. } if before.is_none() => {
+                    PageLength::Unproven { first: Some(count) }
+                }
+                PageLength::Unproven { .. } | PageLength::AsAsked if count > 0 => {
+                    PageLength::Capped(count)
+                }
+                PageLength::Capped(cap) if cap == count => PageLength::Capped(cap),
+                _ => PageLength::Uneven,
+            };
+            self.limit = self.limit.min(limit_from(count)).max(self.bounds.page_size);
+        }
+    }
+
+    /// An answer that says nothing of the chat's times takes nothing back, and neither does one that calls a
+    /// chat empty that was not.
+    fn learn_times(&mut self, answer: Answer<'_>) {
+        let Server { start, latest, .. } = &mut self.server;
+        for (known, stated) in [(start, answer.chat_start), (latest, answer.chat_latest)] {
+            match stated {
+                ChatTime::At(_) => *known = stated,
+                ChatTime::Empty if *known == ChatTime::Unknown && answer.keys.is_empty() => {
+                    *known = stated;
+                }
+                ChatTime::Empty | ChatTime::Unknown => {}
+            }
+        }
+    }
+
+    /// Whether the server may have stopped for another reason than that there is no more.
+    fn may_be_cut_off(&self, ask: &Ask, count: usize, short: bool) -> bool {
+        let limit = usize::try_from(ask.limit).unwrap_or(usize::MAX);
+        let default = usize::try_from(DEFAULT_LIMIT).unwrap_or(usize::MAX);
+        let counted = self.with_cursor(count);
+        if !short || self.server.page_length == PageLength::Uneven {
+            return true;
+        }
+        if count == 0 {
+            // Not by a cap, which lets something be seen.
+            return counted >= limit;
+        }
+        // What was asked for with a larger `limit` than usual may have met a cap that no page has met.
+        matches!(self.goal, Goal::Widen(_) | Goal::Beyond(_))
+            || match self.server.page_length {
+                PageLength::Unproven { first } => {
+                    counted >= limit || counted >= first.unwrap_or(default)
+                }
+                PageLength::Capped(cap) => counted >= limit || count >= cap,
+                PageLength::AsAsked | PageLength::Uneven => count >= default,
+            }
+    }
+
+    /// How many messages may have been counted to `limit`: the cursor, too, before it was left out.
+    fn with_cursor(&self, count: usize) -> usize {
+        let leaves_out_cursor = matches!(self.goal, Goal::Page | Goal::Widen(_));
+        count + usize::from(leaves_out_cursor && self.server.page_length != PageLength::AsAsked)
+    }
+
+    fn after_something_new(
+        &mut self,
+        ask: &Ask,
+        sorted: &Sorted,
+        short: bool,
+        before: Option<Timestamp>,
+    ) -> Next {
+        if self.start() == Start::Reached && !self.may_be_cut_off(ask, sorted.count, short) {
+            return Next::End(End::ReachedStart);
+        }
+        if self.must_filter(ask, sorted) {
+            return self.filter_ourselves();
+        }
+        let inside_group = self.position.timestamp() == before;
+        self.goal = match self.goal {
+            // Twice what has been seen of the group, so that few steps do.
+            Goal::Widen(_) | Goal::Beyond(_) if inside_group => {
+                let limit = self.more_than(limit_from(self.position.seen.len()));
+                Goal::Widen(Stuck { limit, count: sorted.count, why: Stall::Ties })
+            }
+            Goal::First | Goal::Page if !short && ask.limit == self.limit => {
+                self.limit = self.grown();
+                Goal::Page
+            }
+            _ => Goal::Page,
+        };
+        Next::Ask
+    }
+
+    /// The heart of the table: nothing new came.
+    fn after_nothing_new(&mut self, ask: &Ask, sorted: &Sorted, short: bool) -> Next {
+        let stuck = Stuck { limit: ask.limit, count: sorted.count, why: why(sorted) };
+        let limit = usize::try_from(ask.limit).unwrap_or(usize::MAX);
+        let short = short && self.with_cursor(sorted.count) < limit;
+        if self.must_filter(ask, sorted) {
+            return self.filter_ourselves();
+        }
+        if ask.bot_session && short {
+            return self.after_nothing_new_in_session(sorted, stuck);
+        }
+        let start = self.start();
+        match self.goal {
+            Goal::Beyond(last) => self.after_beyond(last, stuck, sorted, short),
+            _ if !short => self.widen(stuck),
+            _ if sorted.count == 0 && self.server.start == ChatTime::Empty => match self.goal {
+                // Said once, of a chat of which something has been handed out, it is not believed.
+                Goal::Page => self.go_on(Goal::Confirm(stuck)),
+                _ => Next::End(End::ReachedStart),
+            },
+            Goal::Confirm(last) => self.after_confirm(start, last, stuck, sorted),
+            Goal::Widen(_) => match start {
+                Start::FurtherBack(time) => self.go_on(Goal::AtStart { time, stuck }),
+                Start::Reached if !self.may_be_cut_off(ask, sorted.count, short) => {
+                    Next::End(End::ReachedStart)
+                }
+                Start::Reached | Start::Unknown => self.go_on(Goal::Confirm(stuck)),
+            },
+            Goal::First | Goal::Page | Goal::AtStart { .. } => match start {
+                Start::FurtherBack(_) => self.widen(stuck),
+                Start::Reached if !self.may_be_cut_off(ask, sorted.count, short) => {
+                    Next::End(End::ReachedStart)
+                }
+                Start::Reached | Start::Unknown => self.go_on(Goal::Confirm(stuck)),
+            },
+        }
+    }
+
+    /// Of a session, no answer says when it began: an empty answer or a confirmed one is its end.
+    fn after_nothing_new_in_session(&mut self, sorted: &Sorted, stuck: Stuck) -> Next {
+        match self.goal {
+            _ if sorted.count == 0 => Next::End(End::ReachedStart),
+            Goal::Confirm(_) if self.all_came_back(sorted) => Next::End(End::ReachedStart),
+            // Of the whole chat it is known when it began.
+            Goal::Confirm(_) => self.filter_ourselves(),
+            _ => self.go_on(Goal::Confirm(stuck)),
+        }
+    }
+
+    fn after_confirm(&mut self, start: Start, last: Stuck, stuck: Stuck, sorted: &Sorted) -> Next {
+        match start {
+            Start::FurtherBack(time) => self.go_on(Goal::AtStart { time, stuck }),
+            Start::Unknown if sorted.cursor_ignored => self.stalled(Stall::CursorIgnored),
+            // A cap would have let something be seen.
+            _ if last.count == 0 || self.is_whole(sorted) => Next::End(End::ReachedStart),
+            // A longer answer was given before, so this one is no cap's doing: some have been deleted.
+            _ if self.is_shorter_than_usual(stuck.count) => Next::End(End::ReachedStart),
+            _ => self.look_beyond(stuck),
+        }
+    }
+
+    /// What was found at the time when the chat is said to have begun.
+    fn after_start(&mut self, time: Timestamp, stuck: Stuck, sorted: &Sorted) -> Next {
+        if sorted.cursor_ignored {
+            return self.stalled(Stall::CursorIgnored);
+        }
+        if sorted.passed.is_empty() {
+            // The first message was deleted. What the server says of it no longer counts, and neither does
+            // what was concluded from it.
+            self.server.stale_start = Some(time);
+            self.server.page_length = PageLength::Unproven { first: None };
+            return self.go_on(Goal::Confirm(stuck));
+        }
+        self.look_beyond(stuck)
+    }
+
+    fn after_beyond(&mut self, last: Stuck, stuck: Stuck, sorted: &Sorted, short: bool) -> Next {
+        if sorted.cursor_ignored {
+            return self.stalled(Stall::CursorIgnored);
+        }
+        if short && !self.goes_on() && self.is_whole(sorted) {
+            return Next::End(End::ReachedStart);
+        }
+        let capped = stuck.count > 0
+            && stuck.count <= last.count
+            && self.server.page_length != PageLength::Uneven
+            && stuck.count + 1 >= self.server.longest;
+        if capped || stuck.limit >= MOST_TIED {
+            return self.stalled(stuck.why);
+        }
+        self.look_beyond(stuck)
+    }
+
+    fn look_beyond(&mut self, stuck: Stuck) -> Next {
+        let limit = self.more_than(stuck.limit);
+        if limit <= stuck.limit {
+            return self.stalled_for_want_of_more(stuck.why);
+        }
+        self.go_on(Goal::Beyond(Stuck { limit, ..stuck }))
+    }
+
+    /// Asks for more at the same cursor: only a longer answer can show something new.
+    fn widen(&mut self, stuck: Stuck) -> Next {
+        let limit = self.more_than(limit_from(self.position.seen.len()).max(stuck.limit));
+        if limit <= stuck.limit {
+            return self.cannot_widen(stuck);
+        }
+        self.go_on(Goal::Widen(Stuck { limit, ..stuck }))
+    }
+
+    /// No larger `limit` is to be had. Is there anything older at all?
+    fn cannot_widen(&mut self, stuck: Stuck) -> Next {
+        if self.asks_for_session() {
+            return self.filter_ourselves();
+        }
+        match self.start() {
+            Start::FurtherBack(time) => self.go_on(Goal::AtStart { time, stuck }),
+            Start::Reached | Start::Unknown => self.stalled_for_want_of_more(stuck.why),
+        }
+    }
+
+    /// The server refused the `limit` of `ask` with this status. What follows, or `None` if that was not the
+    /// walk's own choice, so that the refusal is the caller's to hear of.
+    pub(crate) fn refused(&mut self, ask: &Ask, status: u16) -> Option<Next> {
+        let own_choice = ask.limit > self.bounds.page_size && ask.limit > self.server.answered;
+        if !matches!(status, 400 | 413 | 422) || !own_choice {
+            return None;
+        }
+        self.server.refused = Some((ask.limit, status));
+        let seen = limit_from(self.position.seen.len());
+        Some(match self.goal {
+            Goal::First | Goal::Page => {
+                self.limit = self.server.answered.max(self.bounds.page_size);
+                Next::Ask
+            }
+            Goal::Widen(stuck) if stuck.why == Stall::Empty && self.goes_on() => {
+                self.cannot_widen(Stuck { limit: self.server.answered, ..stuck })
+            }
+            Goal::Widen(stuck) => {
+                // No smaller one can show more than these.
+                let least = seen.max(limit_from(stuck.count));
+                match halfway(least, ask.limit) {
+                    limit if limit > least => self.go_on(Goal::Widen(Stuck { limit, ..stuck })),
+                    limit => self.cannot_widen(Stuck { limit, ..stuck }),
+                }
+            }
+            Goal::Beyond(stuck) => match halfway(self.server.answered, ask.limit) {
+                limit if limit > self.server.answered => {
+                    self.go_on(Goal::Beyond(Stuck { limit, ..stuck }))
+                }
+                _ => self.stalled_for_want_of_more(stuck.why),
+            },
+            Goal::Confirm(stuck) | Goal::AtStart { stuck, .. } => {
+                self.stalled_for_want_of_more(stuck.why)
+            }
+        })
+    }
+
+    /// Twice `limit`, or half the way to what was refused.
+    fn more_than(&self, limit: u32) -> u32 {
+        let more = limit.saturating_mul(2).max(limit.saturating_add(self.bounds.page_size));
+        match self.server.refused {
+            Some((refused, _)) if more >= refused => halfway(limit, refused),
+            _ => more,
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        matches!(self.start(), Start::FurtherBack(_))
+    }
+
+    fn all_came_back(&self, sorted: &Sorted) -> bool {
+        sorted.held >= self.position.ids().count()
+    }
+
+    /// Whether an answer that excludes nothing shows that there is nothing more at its time.
+    fn is_whole(&self, sorted: &Sorted) -> bool {
+        let capped =
+            matches!(self.server.page_length, PageLength::Capped(cap) if sorted.count >= cap);
+        let default = usize::try_from(DEFAULT_LIMIT).unwrap_or(usize::MAX);
+        // Which of the unreadable ones came back cannot be told for certain.
+        let uncertain = sorted.unreadable && sorted.count >= default;
+        self.all_came_back(sorted) && !capped && !uncertain
+    }
+
+    fn is_shorter_than_usual(&self, count: usize) -> bool {
+        self.server.page_length != PageLength::Uneven && count + 1 < self.server.longest
+    }
+
+    fn must_filter(&self, ask: &Ask, sorted: &Sorted) -> bool {
+        ask.bot_session && (sorted.foreign || sorted.cursor_ignored)
+    }
+
+    fn filter_ourselves(&mut self) -> Next {
+        self.server.session_filter = SessionFilter::Ourselves;
+        self.go_on(Goal::Page)
+    }
+
+    fn go_on(&mut self, goal: Goal) -> Next {
+        self.goal = goal;
+        Next::Ask
+    }
+
+    /// A walk that is resumed behind this begins with the next page.
+    fn stalled(&mut self, why: Stall) -> Next {
+        self.goal = Goal::Page;
+        Next::Stalled(why)
+    }
+
+    /// Only a larger `limit` could help, and none is to be had.
+    fn stalled_for_want_of_more(&mut self, why: Stall) -> Next {
+        self.stalled(match self.server.refused {
+            Some((limit, status)) => Stall::LimitRefused { limit, status },
+            None => why,
+        })
+    }
+}
+
+/// What an answer that brought nothing new was made of.
+fn why(sorted: &Sorted) -> Stall {
+    match sorted {
+        Sorted { cursor_ignored: true, .. } => Stall::CursorIgnored,
+        Sorted { unreadable: true, .. } => Stall::Unreadable,
+        Sorted { count: 0, .. } => Stall::Empty,
+        _ => Stall::Ties,
+    }
+}
+
+fn in_order(indices: &[usize], keys: &[Key]) -> bool {
+    indices.len() == keys.len() && indices.iter().enumerate().all(|(place, index)| place == *index)
+}
+
+/// The middle between a `limit` that was answered and one that was refused, nearer to the former.
+fn halfway(answered: u32, refused: u32) -> u32 {
+    answered.saturating_add(refused.saturating_sub(answered) / 2)
+}
