@@ -9,6 +9,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::checkpoint::Cursor;
+#[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
+use crate::timestamp::ConvertTimestampError;
+use crate::timestamp::ParseTimestampError;
 
 /// What kind of failure an [`Error`] is.
 ///
@@ -300,6 +303,19 @@ impl fmt::Display for Error {
             "" => Ok(()),
             advice => write!(f, "; {advice}"),
         }
+    }
+}
+
+impl From<ParseTimestampError> for Error {
+    fn from(error: ParseTimestampError) -> Self {
+        Self::invalid_request(error.to_string())
+    }
+}
+
+#[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
+impl From<ConvertTimestampError> for Error {
+    fn from(error: ConvertTimestampError) -> Self {
+        Self::invalid_request(error.to_string())
     }
 }
 

@@ -93,14 +93,16 @@ pub use id::{
     ShortText,
 };
 pub use message::{
-    Button, Channel, ChannelInfo, ChatChannelInfo, ChatStatus, Direction, Extra, Json, List,
-    ListRow, ListSection, Media, MediaKind, Message, MessageKind, Postback, Status, StatusChange,
-    UnknownWord,
+    Button, Channel, ChannelInfo, ChatChannelInfo, ChatStatus, Direction, Extra, ExtraIter, Json,
+    List, ListRow, ListSection, Media, MediaKind, Message, MessageKind, Postback, Status,
+    StatusChange, UnknownWord,
 };
 pub use query::Messages;
 pub use retry::RetryPolicy;
 pub use stream::{MessageStream, Page, PageStream, Span, Stats};
-pub use timestamp::Timestamp;
+#[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
+pub use timestamp::ConvertTimestampError;
+pub use timestamp::{ParseTimestampError, Timestamp};
 pub use walk::End;
 
 /// The README's code is compiled and run with the documentation's.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::checkpoint::{Checkpoint, Position};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::id::{ChatId, is_well_formed};
+use crate::id::{BotSessionId, ChatId, is_well_formed};
 use crate::message::Message;
 use crate::page::decoder;
 #[cfg(feature = "testing")]
@@ -59,7 +59,7 @@ pub struct Messages {
 }
 
 impl Messages {
-    pub(crate) fn new(endpoint: Arc<Endpoint>, chat: String) -> Self {
+    pub(crate) fn new(endpoint: Arc<Endpoint>, chat: ChatId) -> Self {
         let bounds = Bounds {
             bot_session: None,
             since: None,
@@ -68,14 +68,7 @@ impl Messages {
             max_page_size: DEFAULT_LIMIT,
             max_messages: None,
         };
-        Self {
-            endpoint,
-            chat: chat.into(),
-            bounds,
-            max_page_size: None,
-            prefetch: 0,
-            checkpoint: None,
-        }
+        Self { endpoint, chat, bounds, max_page_size: None, prefetch: 0, checkpoint: None }
     }
 
     /// How many messages a request asks for (`limit`). Default 50, as the endpoint's. At least 1.
@@ -139,8 +132,8 @@ impl Messages {
 
     /// Reads only the messages of one bot session (`botSessionId`, of `a-z` and `0-9`, at most 256 of them; page "Get
     /// Messages of a Chat"). Default: those of all sessions and of none.
-    pub fn bot_session(mut self, id: impl Into<String>) -> Self {
-        self.bounds.bot_session = Some(id.into().into());
+    pub fn bot_session(mut self, id: impl Into<BotSessionId>) -> Self {
+        self.bounds.bot_session = Some(id.into());
         self
     }
 

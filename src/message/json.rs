@@ -1,10 +1,12 @@
 //! Parts of a message whose shape the API leaves open, kept as the JSON text that came.
 
 use std::fmt;
+use std::iter::FusedIterator;
+use std::slice;
 
 use compact_str::CompactString;
 use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::error::{Error, ErrorKind};
@@ -104,7 +106,23 @@ impl<'de> Deserialize<'de> for Object {
 
 /// The fields that this crate does not know, by name, in the order in which they came.
 ///
-/// Empty, it costs no allocation.
+/// Empty, it costs no allocation. Serialising gives an object of them.
+///
+/// # Examples
+///
+/// ```
+/// use texter_history::Message;
+///
+/// let message: Message =
+///     serde_json::from_str(r#"{"_id": "68ba", "timestamp": 0, "mood": "sunny", "wind": 3}"#)?;
+/// for (name, value) in &message.extra {
+///     println!("{name} = {}", value.as_str());
+/// }
+/// assert_eq!(message.extra.len(), 2);
+/// assert_eq!(message.extra.get("wind").unwrap().as_str(), "3");
+/// assert_eq!(serde_json::to_string(&message.extra)?, r#"{"mood":"sunny","wind":3}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Extra(Option<Box<UnknownFields>>);
 
@@ -123,9 +141,10 @@ impl Extra {
         self.fields().iter().find(|(known, _)| known == name).map(|(_, json)| json)
     }
 
-    /// Every field's name and value.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.fields().iter().map(|(name, json)| (name.as_str(), json))
+    /// Every field's name and value, in the order in which they came.
+    #[must_use]
+    pub fn iter(&self) -> ExtraIter<'_> {
+        ExtraIter(self.fields().iter())
     }
 
     /// How many fields there are.
@@ -144,6 +163,41 @@ impl Extra {
         self.0.get_or_insert_default().0.push((name.into(), json));
     }
 }
+
+impl Serialize for Extra {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self)
+    }
+}
+
+impl<'a> IntoIterator for &'a Extra {
+    type Item = (&'a str, &'a Json);
+    type IntoIter = ExtraIter<'a>;
+
+    fn into_iter(self) -> ExtraIter<'a> {
+        self.iter()
+    }
+}
+
+/// The names and values of an [`Extra`], in the order in which they came: made by [`Extra::iter`].
+#[derive(Clone, Debug)]
+pub struct ExtraIter<'a>(slice::Iter<'a, (CompactString, Json)>);
+
+impl<'a> Iterator for ExtraIter<'a> {
+    type Item = (&'a str, &'a Json);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(name, json)| (name.as_str(), json))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for ExtraIter<'_> {}
+
+impl FusedIterator for ExtraIter<'_> {}
 
 impl fmt::Debug for Extra {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,6 +218,19 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::MalformedMessage);
         let error = serde_json::from_str::<Json>(r#""secret""#).unwrap().parse::<u8>().unwrap_err();
         assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn unknown_fields_can_be_iterated_and_serialised() {
+        let json = r#"{"_id":"a","timestamp":1,"z":[1],"b":null,"y":"\""}"#;
+        let message: crate::Message = serde_json::from_str(json).unwrap();
+        let iter = (&message.extra).into_iter();
+        assert_eq!((iter.len(), message.extra.len()), (3, 3));
+        let fields: Vec<(&str, &str)> = iter.map(|(name, json)| (name, json.as_str())).collect();
+        assert_eq!(fields, [("z", "[1]"), ("b", "null"), ("y", r#""\"""#)]);
+        let text = serde_json::to_string(&message.extra).unwrap();
+        assert_eq!(text, r#"{"z":[1],"b":null,"y":"\""}"#);
+        assert_eq!(serde_json::to_string(&Extra::default()).unwrap(), "{}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::checkpoint::{Cursor, Key};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
+use crate::id::ChatId;
 use crate::message::Message;
 use crate::page::decoder;
 use crate::query::Messages;
@@ -38,7 +39,7 @@ use crate::transport::{Sending, Transport};
 /// ```
 #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a constant URL can be read")]
 pub fn stream_of(
-    chat_id: impl Into<String>,
+    chat_id: impl Into<ChatId>,
     pages: impl IntoIterator<Item = Vec<Message>>,
 ) -> MessageStream {
     let base = Url::parse("http://localhost").expect("a URL");
