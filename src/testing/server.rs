@@ -21,7 +21,6 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use super::answer::Rules;
-use super::builder::FakeTexterBuilder;
 use super::chat::{FakeChat, FakeMessage, StoredChat};
 use super::connection::{Connection, Instead};
 use super::fault::Fault;
@@ -62,15 +61,10 @@ pub(super) struct State {
 }
 
 impl FakeTexter {
-    pub(super) fn new(listener: TcpListener, address: SocketAddr, shared: Shared) -> Self {
+    pub(super) fn serving(listener: TcpListener, address: SocketAddr, shared: Shared) -> Self {
         let shared = Arc::new(shared);
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared))).abort_handle();
         Self { address, shared, serving }
-    }
-
-    /// Describes a server.
-    pub fn builder() -> FakeTexterBuilder {
-        FakeTexterBuilder::new()
     }
 
     /// What a client takes as its base URL.
@@ -103,7 +97,8 @@ impl FakeTexter {
     }
 
     /// Adds a message to a chat, as when one arrives. A chat that is not there is made.
-    pub fn add_message(&self, chat_id: &str, message: impl Into<FakeMessage>) {
+    pub fn add_message(&self, chat_id: impl AsRef<str>, message: impl Into<FakeMessage>) {
+        let chat_id = chat_id.as_ref();
         let mut state = self.shared.state();
         match state.chats.get_mut(chat_id) {
             Some(chat) => chat.add(message.into()),
@@ -115,9 +110,9 @@ impl FakeTexter {
     }
 
     /// Takes a message out of a chat, as when one is deleted.
-    pub fn remove_message(&self, chat_id: &str, message_id: &str) {
-        if let Some(chat) = self.shared.state().chats.get_mut(chat_id) {
-            chat.remove(message_id);
+    pub fn remove_message(&self, chat_id: impl AsRef<str>, message_id: impl AsRef<str>) {
+        if let Some(chat) = self.shared.state().chats.get_mut(chat_id.as_ref()) {
+            chat.remove(message_id.as_ref());
         }
     }
 
@@ -207,21 +202,21 @@ impl Shared {
         }
         let (after, pace) = match fault {
             None => (None, self.pace()),
-            Some((_, Fault::Answer { status, headers, body })) => {
+            Some(Fault::Answer { status, headers, body }) => {
                 return response(status, &headers, pieces(vec![body], None));
             }
-            Some((_, Fault::Close)) => return Err(io::ErrorKind::ConnectionAborted.into()),
-            Some((_, Fault::RawBytes(bytes))) => {
+            Some(Fault::Close) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            Some(Fault::RawBytes(bytes)) => {
                 instead.say(bytes);
                 return response(200, &[], pieces(Vec::new(), None));
             }
-            Some((_, Fault::Hang { after: 0 })) => {
+            Some(Fault::Hang { after: 0 }) => {
                 std::future::pending::<Infallible>().await;
                 (None, None)
             }
-            Some((_, Fault::Hang { after })) => (Some((after, false)), self.pace()),
-            Some((_, Fault::CutBody { after })) => (Some((after, true)), self.pace()),
-            Some((_, Fault::Drip { bytes, every })) => (None, Some((bytes.max(1), every))),
+            Some(Fault::Hang { after }) => (Some((after, false)), self.pace()),
+            Some(Fault::CutBody { after }) => (Some((after, true)), self.pace()),
+            Some(Fault::Drip { bytes, every }) => (None, Some((bytes.max(1), every))),
         };
         let (status, mut headers, mut body) = self.right_answer(&request);
         let takes_gzip =
@@ -239,7 +234,7 @@ impl Shared {
     }
 
     /// Counts the request, and says whether and how it fails.
-    fn record(&self, request: &RecordedRequest) -> Option<(u64, Fault)> {
+    fn record(&self, request: &RecordedRequest) -> Option<Fault> {
         let mut state = self.state();
         let number = state.request_count;
         state.request_count += 1;
@@ -247,9 +242,7 @@ impl Shared {
             state.requests.push(request.clone());
         }
         let scripted = state.scripted.pop_front();
-        let fault =
-            scripted.or_else(|| state.faults.as_mut().and_then(|faults| faults(request, number)));
-        fault.map(|fault| (number, fault))
+        scripted.or_else(|| state.faults.as_mut().and_then(|faults| faults(request, number)))
     }
 
     /// The size of a piece, and the pause between two, that keep to the bandwidth.
