@@ -4,6 +4,7 @@ mod field;
 mod json;
 pub(crate) mod object;
 mod parts;
+pub(crate) mod read;
 #[cfg(test)]
 mod tests;
 mod vocabulary;

@@ -9,7 +9,8 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::error::{Error, ErrorKind};
+use super::read::read;
+use crate::error::Error;
 
 /// A free-form part of a message: the JSON text exactly as it came, parsed only when asked.
 ///
@@ -50,7 +51,7 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MalformedMessage`] when it is nested too deep, or holds a number out of range.
+    /// [`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage) when it is nested too deep, or holds a number out of range.
     pub fn to_value(&self) -> Result<serde_json::Value, Error> {
         self.parse()
     }
@@ -59,13 +60,11 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MalformedMessage`] when the text is not of that shape.
+    /// [`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage) when the text is not of that shape; [`Error::path`] names the field.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_str(self.as_str()).map_err(|error| {
-            // NOTE: the message of a `serde_json::Error` may quote the value; its place does not.
-            let (line, column) = (error.line(), error.column());
-            let detail = format!("not of the shape asked for at line {line} column {column}");
-            Error::new(ErrorKind::MalformedMessage, detail)
+        read(self.as_str()).map_err(|fault| {
+            let detail = format!("not of the shape asked for: {fault}");
+            Error::malformed_message(detail, self.as_str(), fault.path)
         })
     }
 }
@@ -208,6 +207,7 @@ impl fmt::Debug for Extra {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn keeps_the_text_and_refuses_without_quoting_it() {
@@ -216,6 +216,8 @@ mod tests {
         assert_eq!(serde_json::to_string(&json).unwrap(), json.as_str());
         let error = json.parse::<Vec<u8>>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MalformedMessage);
+        let error = json.parse::<std::collections::HashMap<String, f64>>().unwrap_err();
+        assert_eq!((error.path(), error.raw_message()), (Some("b"), Some(json.as_str())));
         let error = serde_json::from_str::<Json>(r#""secret""#).unwrap().parse::<u8>().unwrap_err();
         assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
     }

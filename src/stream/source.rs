@@ -27,9 +27,21 @@ pub(crate) struct Source<T> {
     pub(crate) bounds: Bounds,
     pub(crate) position: Position,
     pub(crate) prefetch: usize,
-    /// Why nothing can be asked.
-    pub(crate) refusal: Option<Error>,
+    pub(crate) skip_malformed: bool,
+    /// Pages that are there before anything is asked, in the order in which they are handed out.
+    pub(crate) in_hand: Vec<DecodedPage<T>>,
+    pub(crate) begin: Begin,
     pub(crate) decode: Decode<T>,
+}
+
+/// What comes behind the messages that are in hand when a stream begins.
+pub(crate) enum Begin {
+    /// What the server has.
+    Ask,
+    /// Nothing can be asked, and this says why.
+    Refused(Error),
+    /// Nothing.
+    Ended(End),
 }
 
 /// What of an answer is to be handed out.
@@ -39,12 +51,22 @@ pub(super) struct ReadyPage<T> {
     /// Ascending, as `messages`: the last is handed out first.
     pub(super) keys: Vec<Key>,
     pub(super) messages: Vec<Result<T, Error>>,
+    /// How many of the messages cannot be read.
+    pub(super) malformed: usize,
     pub(super) chat_span: Option<Span>,
 }
 
-/// A page that was read before there was a stream: keys and messages, ascending.
-#[cfg(feature = "testing")]
-pub(crate) type ReplayedPage<T = crate::Message> = (Vec<Key>, Vec<Result<T, Error>>);
+impl<T> ReadyPage<T> {
+    /// One of which everything has been handed out.
+    pub(super) fn empty(start: Position) -> Self {
+        Self { start, keys: Vec::new(), messages: Vec::new(), malformed: 0, chat_span: None }
+    }
+
+    /// How many messages there are to hand out, if those that cannot be read are, or are not.
+    pub(super) fn to_hand_out(&self, skip_malformed: bool) -> usize {
+        self.messages.len() - if skip_malformed { self.malformed } else { 0 }
+    }
+}
 
 /// A page that has been asked for.
 struct Flight {
@@ -94,11 +116,18 @@ pub(super) struct Pages<T> {
 
 impl<T> Pages<T> {
     pub(super) fn new(source: Source<T>) -> Self {
-        let state = match source.refusal {
-            Some(error) => State::Failed(error),
-            None if source.bounds.max_messages == Some(0) => State::Ended(End::ReachedMax),
-            None => State::Idle,
+        let state = match source.begin {
+            Begin::Ask => State::Idle,
+            Begin::Refused(error) => State::Failed(error),
+            Begin::Ended(end) => State::Ended(end),
         };
+        let mut start = source.position.clone();
+        let in_hand = source.in_hand.into_iter().map(|DecodedPage { keys, messages, .. }| {
+            let page = ReadyPage { keys, messages, ..ReadyPage::empty(start.clone()) };
+            start.advance(&page.keys);
+            page
+        });
+        let waiting = in_hand.collect();
         Self {
             endpoint: source.endpoint,
             chat: source.chat,
@@ -110,23 +139,10 @@ impl<T> Pages<T> {
             askable: !matches!(state, State::Failed(_)),
             walk: Walk::new(source.bounds, source.position),
             state,
-            waiting: VecDeque::new(),
+            waiting,
             chat_span: None,
             stats: Stats::default(),
         }
-    }
-
-    /// Puts pages in hand as if they had been fetched, with the end behind them.
-    #[cfg(feature = "testing")]
-    pub(super) fn replay(&mut self, pages: Vec<ReplayedPage<T>>) {
-        let mut start = self.walk.position().clone();
-        for (keys, messages) in pages {
-            let mut end = start.clone();
-            end.advance(&keys);
-            self.waiting.push_back(ReadyPage { start, keys, messages, chat_span: None });
-            start = end;
-        }
-        self.state = State::Ended(End::ReachedStart);
     }
 
     /// The next page with something to hand out; after the last one `None`, for ever.
@@ -242,10 +258,10 @@ impl<T> Pages<T> {
             Ok(Next::Stalled(why)) => {
                 let stalled = Error::new(ErrorKind::Stalled, why);
                 let stalled = stalled.with_attempts(fetch.attempts(), fetch.elapsed());
-                State::Failed(self.at(stalled, &ask))
+                State::Failed(self.at(stalled, self.walk.position()))
             }
             Err(error) if error.status() == Some(413) && self.walk.too_large(&ask) => State::Idle,
-            Err(error) => State::Failed(self.at(error, &ask)),
+            Err(error) => State::Failed(self.at(error, self.walk.position())),
         };
         let Some(ahead) = ahead else { return };
         if matches!(self.state, State::Idle) && self.walk.ask() == ahead.ask {
@@ -280,18 +296,21 @@ impl<T> Pages<T> {
             Kept::AllAsTheyCame => (keys, messages),
             Kept::Only(indices) => pick(keys, messages, &indices),
         };
+        let mut malformed = 0;
         for message in &mut messages {
             if let Err(error) = message {
+                malformed += 1;
                 let fault = std::mem::replace(error, Error::new(ErrorKind::MalformedMessage, ""));
-                *error = self.at(fault, ask).with_attempts(fetch.attempts(), fetch.elapsed());
+                *error = self.at(fault, &start).with_attempts(fetch.attempts(), fetch.elapsed());
             }
         }
-        self.waiting.push_back(ReadyPage { start, keys, messages, chat_span: self.chat_span });
+        let chat_span = self.chat_span;
+        self.waiting.push_back(ReadyPage { start, keys, messages, malformed, chat_span });
         Ok(verdict.next)
     }
 
-    fn at(&self, error: Error, ask: &Ask) -> Error {
-        error.at(self.chat.as_str(), ask.cursor.as_ref())
+    fn at(&self, error: Error, behind: &Position) -> Error {
+        error.at(&self.chat, behind.cursor.as_ref())
     }
 
     fn count(&mut self, flight: &Flight) {
@@ -313,8 +332,14 @@ impl<T> Pages<T> {
         }
     }
 
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.iter().map(|page| page.messages.len()).sum()
+    /// How many messages wait to be handed out.
+    pub(super) fn waiting(&self, skip_malformed: bool) -> usize {
+        self.waiting.iter().map(|page| page.to_hand_out(skip_malformed)).sum()
+    }
+
+    /// How many pages wait that have something to hand out.
+    pub(super) fn pages_waiting(&self, skip_malformed: bool) -> usize {
+        self.waiting.iter().filter(|page| page.to_hand_out(skip_malformed) > 0).count()
     }
 
     pub(super) fn prefetch(&self) -> usize {
@@ -400,7 +425,7 @@ impl<T> fmt::Debug for Pages<T> {
             .field("chat", &self.chat)
             .field("state", &format_args!("{state}"))
             .field("cursor", &cursor)
-            .field("waiting", &self.waiting())
+            .field("waiting", &self.waiting(false))
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

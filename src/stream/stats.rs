@@ -1,0 +1,35 @@
+//! What a stream says of its chat and of itself.
+
+use crate::timestamp::Timestamp;
+
+/// The times of the whole chat's first and most recent message, as the server states them with every page
+/// (`minTime` and `maxTime`, page "Get Messages of a Chat").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// When the chat's first-ever message was created.
+    pub oldest: Timestamp,
+    /// When its most recent message was created.
+    pub newest: Timestamp,
+}
+
+/// What a walk has cost and brought so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Requests sent, retries included.
+    pub requests: u64,
+    /// Requests sent again after a failure.
+    pub retries: u64,
+    /// Messages handed out; those that could not be read do not count.
+    pub messages: u64,
+    /// Messages that could not be read: handed out as an error, or left out by
+    /// [`skip_malformed`](crate::Messages::skip_malformed).
+    pub malformed: u64,
+    /// Messages received and dropped: handed out before, or newer than where the walk stood.
+    pub duplicates: u64,
+    /// Bytes of bodies, decompressed, those of failed attempts included.
+    pub bytes: u64,
+    /// Pages asked for early in vain: the one before turned out not to be ascending, to be short or the last,
+    /// or failed (see [`prefetch`](crate::Messages::prefetch)). Their requests count among `requests`.
+    pub discarded: u64,
+}
