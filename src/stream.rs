@@ -19,6 +19,7 @@ use crate::message::Message;
 use crate::timestamp::Timestamp;
 use crate::walk::End;
 use source::{Pages, ReadyPage};
+use stats::{share, tell_of_skipped};
 
 pub use page_stream::{Page, PageStream};
 pub(crate) use source::{Begin, Source};
@@ -94,12 +95,6 @@ impl<T> MessageStream<T> {
         let pages = Pages::new(source);
         let page = ReadyPage::empty(pages.position().clone());
         Self { page, pages, messages: 0, malformed: 0, skip_malformed, least_progress: 0.0 }
-    }
-
-    /// The same stream with each message's checkpoint beside it: for `chunks`, `buffered` and whatever else takes the
-    /// stream away and runs ahead of what has been dealt with. See [`WithCheckpoints`].
-    pub fn with_checkpoints(self) -> WithCheckpoints<T> {
-        WithCheckpoints::new(self)
     }
 
     /// Where the **last message handed out** left the walk. It is exact at every moment: before the first
@@ -244,23 +239,6 @@ impl<T> MessageStream<T> {
             None => None,
         })
     }
-}
-
-/// What is left out is told nowhere else.
-#[cold]
-fn tell_of_skipped(error: &Error) {
-    tracing::warn!(path = error.path(), %error, "a message is left out");
-}
-
-/// How much of the range from `newest` down to `oldest` lies behind, once `last` has been handed out.
-fn share(newest: Timestamp, oldest: Timestamp, last: Option<Timestamp>) -> f64 {
-    let Some(last) = last else { return 0.0 };
-    let millis = |time: Timestamp| time.as_millis() as f64;
-    let range = millis(newest) - millis(oldest);
-    if range <= 0.0 {
-        return if last <= oldest { 1.0 } else { 0.0 };
-    }
-    ((millis(newest) - millis(last)) / range).clamp(0.0, 1.0)
 }
 
 impl<T> Stream for MessageStream<T> {

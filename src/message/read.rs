@@ -74,7 +74,7 @@ impl fmt::Display for Fault {
                 write!(f, "`{}{dots}` {}", shown.escape_debug(), self.what)?;
             }
             None => {
-                f.write_str("a field is missing, comes twice or is not of the type expected")?
+                f.write_str("a field is missing, comes twice or is not of the type expected")?;
             }
         }
         write!(f, ", at line {line} column {column}")

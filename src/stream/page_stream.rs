@@ -7,8 +7,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::{FusedStream, Stream};
 
 use super::source::{Pages, ReadyPage, Source};
-use super::stats::{Span, Stats};
-use super::{share, tell_of_skipped};
+use super::stats::{Span, Stats, share, tell_of_skipped};
 use crate::checkpoint::{Checkpoint, Position};
 use crate::error::Error;
 use crate::message::Message;

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::{Span, Stats};
+use super::stats::{Span, Stats};
 use crate::checkpoint::{Checkpoint, Cursor, Key, Position};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};

@@ -1,5 +1,6 @@
 //! What a stream says of its chat and of itself.
 
+use crate::error::Error;
 use crate::timestamp::Timestamp;
 
 /// The times of the whole chat's first and most recent message, as the server states them with every page
@@ -32,4 +33,21 @@ pub struct Stats {
     /// Pages asked for early in vain: the one before turned out not to be ascending, to be short or the last,
     /// or failed (see [`prefetch`](crate::Messages::prefetch)). Their requests count among `requests`.
     pub discarded: u64,
+}
+
+/// How much of the range from `newest` down to `oldest` lies behind, once `last` has been handed out.
+pub(super) fn share(newest: Timestamp, oldest: Timestamp, last: Option<Timestamp>) -> f64 {
+    let Some(last) = last else { return 0.0 };
+    let millis = |time: Timestamp| time.as_millis() as f64;
+    let range = millis(newest) - millis(oldest);
+    if range <= 0.0 {
+        return if last <= oldest { 1.0 } else { 0.0 };
+    }
+    ((millis(newest) - millis(last)) / range).clamp(0.0, 1.0)
+}
+
+/// Tells of a message that is left out.
+#[cold]
+pub(super) fn tell_of_skipped(error: &Error) {
+    tracing::warn!(path = error.path(), %error, "a message is left out");
 }

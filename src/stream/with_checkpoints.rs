@@ -93,20 +93,22 @@ pub struct WithCheckpoints<T = Message> {
     stream: MessageStream<T>,
 }
 
-impl<T> WithCheckpoints<T> {
-    pub(super) fn new(stream: MessageStream<T>) -> Self {
-        Self { stream }
+impl<T> MessageStream<T> {
+    /// The same stream with each message's checkpoint beside it: for `chunks`, `buffered` and whatever else takes the
+    /// stream away and runs ahead of what has been dealt with. See [`WithCheckpoints`].
+    pub fn with_checkpoints(self) -> WithCheckpoints<T> {
+        WithCheckpoints { stream: self }
     }
+}
 
+impl<T> WithCheckpoints<T> {
     /// The stream within, to ask how far it is.
-    #[must_use]
     pub fn get_ref(&self) -> &MessageStream<T> {
         &self.stream
     }
 
     /// The stream within, to [`resume`](MessageStream::resume) it. What is polled from it directly is not handed out
     /// again.
-    #[must_use]
     pub fn get_mut(&mut self) -> &mut MessageStream<T> {
         &mut self.stream
     }

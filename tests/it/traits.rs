@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use texter_history::{
     BotSessionId, ChatId, Checkpoint, Client, ClientBuilder, End, Error, Extra, Message, MessageId,
-    MessageStream, Messages, Page, PageStream, RetryPolicy, Stats, Timestamp,
+    MessageStream, Messages, Page, PageStream, RetryPolicy, Stats, Timestamp, WithCheckpoints,
 };
 
 fn stream<T, S>()
@@ -37,8 +37,9 @@ fn ids_are_taken_in_every_form_and_a_checkpoint_is_none() {
     fn chat(_: impl Into<ChatId>) {}
     let id = ChatId::from("67bf11038b24880cc966f799");
     chat("67bf");
-    chat(String::from("67bf"));
-    chat(&String::from("67bf"));
+    let owned = String::from("67bf");
+    chat(&owned);
+    chat(owned);
     chat(&id);
     chat(id);
     let client = Client::builder().project("acme").token("t").build().unwrap();
@@ -65,6 +66,10 @@ fn the_types_are_what_they_promise() {
     stream::<serde_json::Value, MessageStream<serde_json::Value>>();
     stream::<Box<serde_json::value::RawValue>, MessageStream<Box<serde_json::value::RawValue>>>();
     stream::<Page, PageStream>();
+    stream::<Page<serde_json::Value>, PageStream<serde_json::Value>>();
+    stream::<Page<std::cell::Cell<u8>>, PageStream<std::cell::Cell<u8>>>();
+    stream::<(Message, Checkpoint), WithCheckpoints>();
+    stream::<(std::cell::Cell<u8>, Checkpoint), WithCheckpoints<std::cell::Cell<u8>>>();
     // What is in a cell is not `Sync`; the stream over it need not be.
     stream::<std::cell::Cell<u8>, MessageStream<std::cell::Cell<u8>>>();
 
