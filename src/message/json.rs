@@ -179,6 +179,19 @@ impl<'a> IntoIterator for &'a Extra {
 }
 
 /// The names and values of an [`Extra`], in the order in which they came: made by [`Extra::iter`].
+///
+/// # Examples
+///
+/// ```
+/// use texter_history::Message;
+///
+/// let json = r#"{"_id": "68ba", "timestamp": 0, "mood": "sunny", "wind": 3}"#;
+/// let message: Message = serde_json::from_str(json)?;
+/// let mut fields = message.extra.iter();
+/// assert_eq!(fields.len(), 2);
+/// assert_eq!(fields.next().map(|(name, value)| (name, value.as_str())), Some(("mood", r#""sunny""#)));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ExtraIter<'a>(slice::Iter<'a, (CompactString, Json)>);
 

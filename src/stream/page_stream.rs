@@ -152,6 +152,27 @@ impl<T> PageStream<T> {
     /// How many messages have been fetched and not yet handed out: those of the pages that wait, which only
     /// [`prefetch`](crate::Messages::prefetch) lets them do. Those that cannot be read count, unless
     /// [`skip_malformed`](crate::Messages::skip_malformed) leaves them out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::TryStreamExt;
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+    /// # use texter_history::Client;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(500);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut pages = client.messages(chat_id).page_size(50).prefetch(2).pages();
+    /// while let Some(page) = pages.try_next().await? {
+    ///     assert!(page.messages.len() <= 50 && pages.in_hand() <= 100);
+    /// }
+    /// assert_eq!(pages.in_hand(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn in_hand(&self) -> usize {
         self.pages.waiting(self.skip_malformed)

@@ -95,7 +95,28 @@ pub struct WithCheckpoints<T = Message> {
 
 impl<T> MessageStream<T> {
     /// The same stream with each message's checkpoint beside it: for `chunks`, `buffered` and whatever else takes the
-    /// stream away and runs ahead of what has been dealt with. See [`WithCheckpoints`].
+    /// stream away and runs ahead of what has been dealt with. [`WithCheckpoints`] says what is lost without it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::TryStreamExt;
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+    /// # use texter_history::Client;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(120);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut stream = client.messages(chat_id).stream().with_checkpoints();
+    /// while let Some((message, checkpoint)) = stream.try_next().await? {
+    ///     assert_eq!(checkpoint.cursor().unwrap().id, message.id);
+    /// }
+    /// assert_eq!(stream.into_inner().stats().messages, 120);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_checkpoints(self) -> WithCheckpoints<T> {
         WithCheckpoints { stream: self }
     }
@@ -109,6 +130,29 @@ impl<T> WithCheckpoints<T> {
 
     /// The stream within, to [`resume`](MessageStream::resume) it. What is polled from it directly is not handed out
     /// again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::StreamExt;
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter, Fault};
+    /// # use texter_history::{Client, RetryPolicy};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(60);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # server.push_fault(Fault::status(503));
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token())
+    /// #     .retry(RetryPolicy::none()).build()?;
+    /// let mut stream = client.messages(chat_id).stream().with_checkpoints();
+    /// assert!(stream.next().await.unwrap().is_err());
+    /// assert_eq!(stream.get_ref().checkpoint().cursor(), None);
+    /// stream.get_mut().resume();
+    /// assert_eq!(stream.count().await, 60);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn get_mut(&mut self) -> &mut MessageStream<T> {
         &mut self.stream
     }
