@@ -311,7 +311,10 @@ impl Error {
             ErrorKind::Transport => "check the network, then resume from the checkpoint",
             ErrorKind::BodyTooLarge => "use a smaller page size or raise max_body_bytes",
             ErrorKind::MalformedPage => "check the base URL and any proxy on the way",
-            ErrorKind::MalformedMessage => "see raw_message(); the stream goes on",
+            ErrorKind::MalformedMessage if self.0.chat.is_some() => {
+                "see raw_message(), or leave such messages out by skip_malformed(); the stream goes on"
+            }
+            ErrorKind::MalformedMessage => "see raw_message()",
             ErrorKind::Stalled => {
                 "what came before is complete; to read on behind it, begin anew with until() at an \
                  earlier time"

@@ -168,7 +168,7 @@ impl IsoDateTime {
     /// The moment it stands for, rounded down to the millisecond; `None` if it cannot be read.
     #[must_use]
     pub fn to_timestamp(&self) -> Option<Timestamp> {
-        self.as_str().parse().ok()
+        Timestamp::from_iso_8601(self.as_str())
     }
 }
 
@@ -207,6 +207,21 @@ mod tests {
             assert_eq!(id.as_str(), text);
             assert_eq!(serde_json::to_string(&id).unwrap(), format!("{text:?}"));
             assert_eq!(serde_json::from_str::<MessageId>(&format!("{text:?}")).unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn a_date_is_read_in_every_iso_8601_form_with_an_offset() {
+        for (text, millis) in [
+            ("2025-09-05T06:58:01.651Z", Some(1_757_055_481_651)),
+            ("2025-09-05T08:58:01.651+0200", Some(1_757_055_481_651)),
+            ("20250905T065801Z", Some(1_757_055_481_000)),
+            ("2025-09-05T06:58:01", None),
+            ("1757055481651", None),
+            ("yesterday", None),
+        ] {
+            let time = IsoDateTime::from(text).to_timestamp();
+            assert_eq!(time.map(Timestamp::as_millis), millis, "{text}");
         }
     }
 

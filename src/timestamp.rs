@@ -77,6 +77,15 @@ impl Timestamp {
         self.0
     }
 
+    /// Reads whatever ISO 8601 form has a date, a time and an offset, rounding down to the millisecond: what a server
+    /// sends need not be RFC 3339.
+    pub(crate) fn from_iso_8601(text: &str) -> Option<Self> {
+        let pieces = Pieces::parse(text).ok()?;
+        let local = pieces.date().to_datetime(pieces.time()?).duration_since(EPOCH).as_nanos();
+        let offset = i128::from(pieces.to_numeric_offset()?.seconds()) * 1_000_000_000;
+        i64::try_from((local - offset).div_euclid(1_000_000)).ok().map(Self)
+    }
+
     /// One millisecond later.
     pub(crate) const fn next_milli(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -170,27 +179,16 @@ impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
     /// Reads RFC 3339, such as `2025-09-05T06:57:57Z` or `2025-09-05 08:57:57.25+02:00`, and nothing else:
-    /// neither a day without a time nor a plain number, whose unit nobody could tell. What is finer than a
-    /// millisecond is rounded down.
+    /// neither a day without a time nor a plain number, whose unit nobody could tell. Up to nine digits of the
+    /// second's fraction are taken, and rounded down to the millisecond.
     ///
     /// # Errors
     ///
     /// [`ParseTimestampError`] when the text is not RFC 3339; it turns into an [`Error`](crate::Error).
     fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
-        read(text).ok_or(ParseTimestampError(()))
+        let time = Self::from_iso_8601(text).filter(|_| is_shaped_as_rfc_3339(text.as_bytes()));
+        time.ok_or(ParseTimestampError(()))
     }
-}
-
-fn read(text: &str) -> Option<Timestamp> {
-    if !is_shaped_as_rfc_3339(text.as_bytes()) {
-        return None;
-    }
-    let pieces = Pieces::parse(text).ok()?;
-    let local = pieces.date().to_datetime(pieces.time()?);
-    let offset = pieces.to_numeric_offset()?;
-    let since_epoch =
-        local.duration_since(EPOCH).as_nanos() - i128::from(offset.seconds()) * 1_000_000_000;
-    Some(Timestamp(i64::try_from(since_epoch.div_euclid(1_000_000)).ok()?))
 }
 
 /// `jiff` reads more: dates without dashes, times without seconds, a time zone in brackets. It checks the numbers.

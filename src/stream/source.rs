@@ -64,7 +64,7 @@ impl<T> ReadyPage<T> {
 
     /// How many messages there are to hand out, if those that cannot be read are, or are not.
     pub(super) fn to_hand_out(&self, skip_malformed: bool) -> usize {
-        self.messages.len() - if skip_malformed { self.malformed } else { 0 }
+        self.messages.len().saturating_sub(if skip_malformed { self.malformed } else { 0 })
     }
 }
 
@@ -123,7 +123,8 @@ impl<T> Pages<T> {
         };
         let mut start = source.position.clone();
         let in_hand = source.in_hand.into_iter().map(|DecodedPage { keys, messages, .. }| {
-            let page = ReadyPage { keys, messages, ..ReadyPage::empty(start.clone()) };
+            let malformed = messages.iter().filter(|message| message.is_err()).count();
+            let page = ReadyPage { keys, messages, malformed, ..ReadyPage::empty(start.clone()) };
             start.advance(&page.keys);
             page
         });

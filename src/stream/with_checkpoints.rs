@@ -35,7 +35,8 @@ use crate::message::Message;
 ///
 /// # Cost
 ///
-/// A copy of the ids that share the message's timestamp, as for each call of `checkpoint()`.
+/// For each message, that of a call of `checkpoint()`: a copy of the ids that share its timestamp, and a look at the
+/// places of the messages of its page that came before it.
 ///
 /// # After an error
 ///

@@ -1,7 +1,5 @@
-//! Messages that cannot be read: counted, told, and left out where that is wished.
-
-use std::io;
-use std::sync::{Arc, Mutex};
+//! Messages that cannot be read: counted, and left out where that is wished. That they are told of is tested where
+//! traces are (`tests/secrets.rs`).
 
 use futures_core::FusedStream;
 use futures_util::{Stream, StreamExt};
@@ -154,50 +152,5 @@ async fn no_made_up_cursor_is_in_an_error() {
             }
             assert_eq!(told.contains("the first page"), behind.is_none(), "{told}");
         }
-    }
-}
-
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn what_is_left_out_is_told_without_its_text() {
-    let written = Written::default();
-    let writer = written.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-    let told = || String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-
-    pages().messages(CHAT).page_size(3).stream().count().await;
-    assert_eq!(told(), "");
-    for lines in [6, 12] {
-        if lines == 6 {
-            pages().messages(CHAT).page_size(3).skip_malformed().stream().count().await;
-        } else {
-            pages().messages(CHAT).page_size(3).skip_malformed().pages().count().await;
-        }
-        let told = told();
-        assert_eq!(told.lines().count(), lines, "{told}");
-        for line in told.lines() {
-            assert!(line.contains("WARN") && line.contains("a message is left out"), "{line}");
-            assert!(line.contains("path=\"text\"") && line.contains(CHAT), "{line}");
-            assert!(!line.contains("private"), "{line}");
-        }
-        assert!(told.contains("message m8 cannot be read"), "{told}");
     }
 }
