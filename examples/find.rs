@@ -14,8 +14,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
-use futures::StreamExt;
-use texter_history::ErrorKind;
+use futures::TryStreamExt;
 
 /// Finds a message by the provider's id, as a status webhook carries it.
 #[derive(Parser)]
@@ -51,19 +50,17 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     // Pages grow, so that a message far back costs few requests and a recent one a small page.
     let query = service.client.messages(chat).page_size(50).max_page_size(500);
-    let mut stream = query.max_messages(arguments.count).stream();
+    let mut stream = query.max_messages(arguments.count).skip_malformed().stream();
     let found = loop {
-        match stream.next().await {
-            Some(Ok(message)) if message.provider_id() == Some(&wanted) => break Some(message),
-            Some(Ok(_)) => {}
-            // One message that cannot be read costs itself alone.
-            Some(Err(error)) if error.kind() == ErrorKind::MalformedMessage => eprintln!("{error}"),
-            Some(Err(error)) => return Err(error.into()),
+        match stream.try_next().await? {
+            Some(message) if message.provider_id() == Some(&wanted) => break Some(message),
+            Some(_) => {}
             None => break None,
         }
     };
 
     let stats = stream.stats();
+    common::tell_of_malformed(&stats);
     let cost = format!("after {} messages, {} requests", stats.messages, stats.requests);
     match found {
         Some(message) => {

@@ -12,8 +12,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use futures::StreamExt;
-use texter_history::{Direction, ErrorKind, Message, MessageKind, Timestamp};
+use futures::TryStreamExt;
+use texter_history::{Direction, Message, MessageKind, Timestamp};
 
 /// Prints a Texter conversation, newest message first.
 ///
@@ -64,21 +64,18 @@ async fn run() -> Result<(), Box<dyn Error>> {
         query = query.max_messages(count);
     }
 
-    let mut stream = query.stream();
+    let mut stream = query.skip_malformed().stream();
     let mut out = io::stdout().lock();
     let (mut requests, mut pages) = (0, 0);
-    while let Some(message) = stream.next().await {
+    while let Some(message) = stream.try_next().await? {
         if stream.stats().requests > requests {
             requests = stream.stats().requests;
             pages += 1;
         }
-        match message {
-            Ok(message) => write_message(&mut out, &message)?,
-            Err(error) if error.kind() == ErrorKind::MalformedMessage => eprintln!("{error}"),
-            Err(error) => return Err(error.into()),
-        }
+        write_message(&mut out, &message)?;
     }
     let stats = stream.stats();
+    common::tell_of_malformed(&stats);
     writeln!(out, "{} messages in {pages} pages, {} requests", stats.messages, stats.requests)?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use futures::{StreamExt, TryStreamExt, stream};
 use texter_history::testing::Conversation;
-use texter_history::{Client, ErrorKind, Stats};
+use texter_history::{Client, Stats};
 
 /// Counts the messages of several chats at once.
 #[derive(Parser)]
@@ -83,13 +83,8 @@ async fn count(
     chat: &str,
     page_size: u32,
 ) -> Result<Stats, texter_history::Error> {
-    let mut stream = client.messages(chat).page_size(page_size).stream();
-    loop {
-        match stream.try_next().await {
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(stream.stats()),
-            Err(error) if error.kind() == ErrorKind::MalformedMessage => eprintln!("{error}"),
-            Err(error) => return Err(error),
-        }
-    }
+    let mut stream = client.messages(chat).page_size(page_size).skip_malformed().stream();
+    while stream.try_next().await?.is_some() {}
+    common::tell_of_malformed(&stream.stats());
+    Ok(stream.stats())
 }

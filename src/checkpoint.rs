@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cursor::Cursor;
 use crate::error::Error;
@@ -37,8 +38,7 @@ use crate::timestamp::Timestamp;
 /// assert!(line[1..].parse::<Checkpoint>().is_err());
 /// # Ok::<(), texter_history::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     pub(crate) chat: ChatId,
     pub(crate) bot_session: Option<BotSessionId>,
@@ -172,17 +172,16 @@ impl FromStr for Checkpoint {
     }
 }
 
-impl From<Checkpoint> for String {
-    fn from(checkpoint: Checkpoint) -> Self {
-        checkpoint.to_string()
+// NOTE: not by way of `From<Checkpoint> for String`: with that, a checkpoint would be taken wherever an id is.
+impl Serialize for Checkpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl TryFrom<String> for Checkpoint {
-    type Error = Error;
-
-    fn try_from(line: String) -> Result<Self, Error> {
-        line.parse()
+impl<'de> Deserialize<'de> for Checkpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

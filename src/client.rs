@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::id::ChatId;
 use crate::query::Messages;
 use crate::retry::RetryPolicy;
 use crate::transport::{HttpTransport, Transport};
@@ -74,8 +75,38 @@ impl Client {
     /// The messages of one chat, by the chat's `_id`: of `a-z` and `0-9`, at most 256 of them. Nothing is asked for
     /// yet; an id that cannot be asked for is the stream's first and only item, an `Err` of kind
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
-    pub fn messages(&self, chat_id: impl Into<String>) -> Messages {
-        Messages::new(Arc::clone(&self.endpoint), chat_id.into())
+    ///
+    /// # Examples
+    ///
+    /// A `&str`, a `String`, a [`ChatId`] and a `&ChatId` all fit:
+    ///
+    /// ```
+    /// use texter_history::{Client, Message, Timestamp};
+    ///
+    /// let client = Client::builder().project("acme").token("the-token").build()?;
+    /// let stream = client.messages("67bf11038b24880cc966f799").stream();
+    /// let checkpoint = stream.checkpoint();
+    /// let again = client.messages(checkpoint.chat()).resume_from(checkpoint.clone()).stream();
+    /// assert_eq!(again.checkpoint(), checkpoint);
+    ///
+    /// let mut message = Message::new("68ba89f8c909657dffcf267c", Timestamp::now());
+    /// message.parent_chat = Some(checkpoint.chat().clone());
+    /// if let Some(chat) = &message.parent_chat {
+    ///     assert_eq!(client.messages(chat).stream().checkpoint(), checkpoint);
+    /// }
+    /// # Ok::<(), texter_history::Error>(())
+    /// ```
+    ///
+    /// A checkpoint is not the id of a chat:
+    ///
+    /// ```compile_fail,E0277
+    /// # use texter_history::{Checkpoint, Client};
+    /// # fn resume(client: &Client, checkpoint: Checkpoint) {
+    /// let messages = client.messages(checkpoint); // `.messages(checkpoint.chat()).resume_from(checkpoint.clone())`
+    /// # }
+    /// ```
+    pub fn messages(&self, chat: impl Into<ChatId>) -> Messages {
+        Messages::new(Arc::clone(&self.endpoint), chat.into())
     }
 
     #[cfg(test)]

@@ -3,12 +3,18 @@
 //! NOTE: no text of a message and no token may enter an `Error`, so the messages of `serde_json`, which
 //! quote the values that they stumble over, are never stored; only where in the body they stood.
 
+mod context;
+
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
 use crate::cursor::Cursor;
+use crate::id::ChatId;
+#[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
+use crate::timestamp::ConvertTimestampError;
+use crate::timestamp::ParseTimestampError;
 
 /// What kind of failure an [`Error`] is.
 ///
@@ -56,33 +62,54 @@ pub enum ErrorKind {
 
 /// Why a stream could not go on, or one message could not be read.
 ///
-/// Its `Display` says what failed, for which chat and at which cursor, after how many attempts, and what
-/// to do about it. Neither the token nor the text of a message is in `Display`, `Debug` or the
+/// Its `Display` says what failed, for which chat and where, after how many attempts, and what to do about it.
+/// Its `Debug` says the same between the kind and the causes, because that is what a `main` that returns a
+/// `Result` prints. Neither the token nor the text of a message is in `Display`, `Debug` or the
 /// [`source`](StdError::source) chain; the only way to an unreadable message is [`raw_message`](Self::raw_message).
-#[derive(Debug)]
+///
+/// # Examples
+///
+/// ```
+/// # use futures::StreamExt;
+/// # use texter_history::Client;
+/// # use texter_history::testing::FakeTexter;
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = FakeTexter::builder().without_scope().start().await?;
+/// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+/// let mut stream = client.messages("67bf11038b24880cc966f799").stream();
+/// let error = stream.next().await.unwrap().unwrap_err();
+///
+/// let told = error.to_string();
+/// assert!(told.starts_with("chat 67bf11038b24880cc966f799, the first page: the server answered 403"));
+/// assert!(told.ends_with("; give the token the scope View all chats"));
+/// assert_eq!(format!("{error:?}"), format!("Forbidden: {told}"));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
     detail: Cow<'static, str>,
-    chat: Option<String>,
-    cursor: Option<Cursor>,
+    chat: Option<ChatId>,
+    page: Page,
     status: Option<u16>,
     retry_after: Option<Duration>,
     attempts: u32,
     elapsed: Option<Duration>,
-    raw_message: Option<RawMessage>,
+    raw_message: Option<Box<str>>,
+    path: Option<Box<str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// Hides the text of a message from `Debug`.
-struct RawMessage(Box<str>);
-
-impl fmt::Debug for RawMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<{} bytes>", self.0.len())
-    }
+/// Which page of the chat was being read.
+enum Page {
+    /// None: nothing was asked for.
+    None,
+    First,
+    /// The one that begins before this message.
+    Before(Cursor),
 }
 
 impl Error {
@@ -91,12 +118,13 @@ impl Error {
             kind,
             detail: detail.into(),
             chat: None,
-            cursor: None,
+            page: Page::None,
             status: None,
             retry_after: None,
             attempts: 0,
             elapsed: None,
             raw_message: None,
+            path: None,
             source: None,
         }))
     }
@@ -121,10 +149,15 @@ impl Error {
         error
     }
 
-    /// One message that cannot be read; `detail` names the fault without quoting the message.
-    pub(crate) fn malformed_message(detail: impl Into<Cow<'static, str>>, raw: &str) -> Self {
+    /// One message that cannot be read; `detail` names the fault without quoting the message, `path` the field.
+    pub(crate) fn malformed_message(
+        detail: impl Into<Cow<'static, str>>,
+        raw: &str,
+        path: Option<String>,
+    ) -> Self {
         let mut error = Self::new(ErrorKind::MalformedMessage, detail);
-        error.0.raw_message = Some(RawMessage(raw.into()));
+        error.0.raw_message = Some(raw.into());
+        error.0.path = path.map(Into::into);
         error
     }
 
@@ -147,11 +180,19 @@ impl Error {
         self
     }
 
-    /// Names the chat, and the cursor before which it was being read.
-    pub(crate) fn at(mut self, chat: &str, cursor: Option<&Cursor>) -> Self {
-        self.0.chat = Some(chat.to_owned());
-        self.0.cursor = cursor.cloned();
+    /// Names the chat.
+    pub(crate) fn of(mut self, chat: &ChatId) -> Self {
+        self.0.chat = Some(chat.clone());
         self
+    }
+
+    /// Names the chat and the page that was being read: the one behind this message, or the first.
+    ///
+    /// NOTE: this is a message that the server has sent, not what a request was given as its cursor, which may be
+    /// made up.
+    pub(crate) fn at(mut self, chat: &ChatId, behind: Option<&Cursor>) -> Self {
+        self.0.page = behind.cloned().map_or(Page::First, Page::Before);
+        self.of(chat)
     }
 
     /// What kind of failure this is.
@@ -179,6 +220,9 @@ impl Error {
     /// assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
     /// assert!(error.is_retryable());
     /// assert_eq!(error.attempts(), 1);
+    /// assert!(error.elapsed().is_some());
+    /// assert_eq!(error.chat().unwrap(), "67bf11038b24880cc966f799");
+    /// assert_eq!(error.cursor(), None, "it was the first page");
     /// # Ok(())
     /// # }
     /// ```
@@ -217,7 +261,8 @@ impl Error {
         self.0.attempts
     }
 
-    /// The JSON text of a message that could not be read ([`ErrorKind::MalformedMessage`]), as it came.
+    /// The JSON text of a message that could not be read ([`ErrorKind::MalformedMessage`]), as it came; or of the part
+    /// of one that [`Json::parse`](crate::Json::parse) could not.
     ///
     /// This is the only place where the text of a message can be had from an error. Bytes in it that were no UTF-8
     /// are replaced by U+FFFD.
@@ -235,7 +280,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn raw_message(&self) -> Option<&str> {
-        self.0.raw_message.as_ref().map(|raw| &*raw.0)
+        self.0.raw_message.as_deref()
     }
 
     fn advice(&self) -> &'static str {
@@ -266,7 +311,10 @@ impl Error {
             ErrorKind::Transport => "check the network, then resume from the checkpoint",
             ErrorKind::BodyTooLarge => "use a smaller page size or raise max_body_bytes",
             ErrorKind::MalformedPage => "check the base URL and any proxy on the way",
-            ErrorKind::MalformedMessage => "see raw_message(); the stream goes on",
+            ErrorKind::MalformedMessage if self.0.chat.is_some() => {
+                "see raw_message(), or leave such messages out by skip_malformed(); the stream goes on"
+            }
+            ErrorKind::MalformedMessage => "see raw_message()",
             ErrorKind::Stalled => {
                 "what came before is complete; to read on behind it, begin anew with until() at an \
                  earlier time"
@@ -279,9 +327,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
         if let Some(chat) = &inner.chat {
-            write!(f, "chat {}", chat.escape_debug())?;
-            if let Some(cursor) = &inner.cursor {
-                write!(f, " before {} ({})", cursor.timestamp, cursor.id.as_str().escape_debug())?;
+            write!(f, "chat {}", chat.as_str().escape_debug())?;
+            match &inner.page {
+                Page::None => {}
+                Page::First => f.write_str(", the first page")?,
+                Page::Before(Cursor { timestamp, id }) => {
+                    write!(f, " before {timestamp} ({})", id.as_str().escape_debug())?;
+                }
             }
             f.write_str(": ")?;
         }
@@ -303,6 +355,31 @@ impl fmt::Display for Error {
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)?;
+        let mut source = self.source();
+        while let Some(cause) = source {
+            write!(f, ", because: {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl From<ParseTimestampError> for Error {
+    fn from(error: ParseTimestampError) -> Self {
+        Self::invalid_request(error.to_string())
+    }
+}
+
+#[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
+impl From<ConvertTimestampError> for Error {
+    fn from(error: ConvertTimestampError) -> Self {
+        Self::invalid_request(error.to_string())
+    }
+}
+
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
@@ -312,7 +389,7 @@ impl StdError for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Timestamp;
+    use crate::timestamp::Timestamp;
 
     #[test]
     fn is_one_word_wide() {
@@ -354,7 +431,7 @@ mod tests {
     fn says_where_it_stopped_and_what_to_do() {
         let cursor = Cursor { timestamp: Timestamp::from_millis(0), id: "68ba".into() };
         let error = Error::from_status(403)
-            .at("67bf", Some(&cursor))
+            .at(&"67bf".into(), Some(&cursor))
             .with_attempts(1, Duration::from_millis(120));
         assert_eq!(
             error.to_string(),
@@ -367,9 +444,42 @@ mod tests {
     }
 
     #[test]
+    fn says_which_page_it_was() {
+        let cursor = Cursor { timestamp: Timestamp::from_millis(0), id: "68ba".into() };
+        let failed = || Error::from_status(500);
+        let chat = ChatId::from("67bf");
+        let first = failed().at(&chat, None);
+        assert!(first.to_string().starts_with("chat 67bf, the first page: the server"), "{first}");
+        assert_eq!((first.chat(), first.cursor()), (Some(&chat), None));
+        let later = failed().at(&chat, Some(&cursor));
+        assert_eq!((later.chat(), later.cursor()), (Some(&chat), Some(&cursor)));
+        let unsent = Error::invalid_request("no").of(&chat);
+        assert_eq!(unsent.to_string(), "chat 67bf: no");
+        assert_eq!((unsent.chat(), unsent.cursor(), unsent.elapsed()), (Some(&chat), None, None));
+        assert_eq!(failed().chat(), None);
+    }
+
+    #[test]
+    fn debug_says_what_display_says_and_the_causes() {
+        let cause = std::io::Error::other(std::io::Error::other("the cable is out"));
+        let error = Error::new(ErrorKind::Transport, "the request failed")
+            .with_source(cause)
+            .at(&"67bf".into(), None)
+            .with_attempts(3, Duration::from_secs(2));
+        assert_eq!(error.elapsed(), Some(Duration::from_secs(2)));
+        assert_eq!(
+            format!("{error:?}"),
+            "Transport: chat 67bf, the first page: the request failed, after 3 attempts in 2.0 s; check the \
+             network, then resume from the checkpoint, because: the cable is out"
+        );
+    }
+
+    #[test]
     fn shows_the_text_of_a_message_only_when_asked() {
-        let error = Error::malformed_message("the timestamp is missing", r#"{"text":"secret"}"#);
+        let path = Some("text".to_owned());
+        let error = Error::malformed_message("it is odd", r#"{"text":"secret"}"#, path);
         assert_eq!(error.raw_message(), Some(r#"{"text":"secret"}"#));
+        assert_eq!(error.path(), Some("text"));
         assert!(!format!("{error} {error:?}").contains("secret"));
     }
 

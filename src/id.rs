@@ -1,10 +1,13 @@
-//! Identifiers and other short strings of the API, each a type of its own.
+//! Identifiers and other short strings of the API, each a type of its own, made from a `String` or a `&str` and
+//! turned back into a `String`. They keep any text: what the server sends must survive.
 //!
 //! How they are stored is private: today a string of up to 24 bytes, which is exactly the length of the
 //! API's ids and ISO dates, lies inside the value itself and costs no allocation.
 
 use std::borrow::Borrow;
+use std::convert::Infallible;
 use std::fmt;
+use std::str::FromStr;
 
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
@@ -36,6 +39,35 @@ macro_rules! short_string {
         impl From<String> for $name {
             fn from(text: String) -> Self {
                 Self(CompactString::from(text))
+            }
+        }
+
+        impl From<&String> for $name {
+            fn from(text: &String) -> Self {
+                text.as_str().into()
+            }
+        }
+
+        /// So that what takes an `impl Into` takes one by reference too.
+        impl From<&$name> for $name {
+            fn from(text: &$name) -> Self {
+                text.clone()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0.into_string()
+            }
+        }
+
+        /// Takes any text, as `From<&str>` does: whether the endpoint can be asked for an id is checked where it
+        /// is asked for.
+        impl FromStr for $name {
+            type Err = Infallible;
+
+            fn from_str(text: &str) -> Result<Self, Infallible> {
+                Ok(text.into())
             }
         }
 
@@ -85,6 +117,19 @@ short_string! {
 }
 short_string! {
     /// The `_id` of a chat (page "The Chat object"), which messages carry as `parent_chat`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use texter_history::{ChatId, Client};
+    ///
+    /// let chat: ChatId = "67bf11038b24880cc966f799".parse()?;
+    /// let client = Client::builder().project("acme").token("the-token").build()?;
+    /// let checkpoint = client.messages(&chat).stream().checkpoint();
+    /// assert_eq!(checkpoint.chat(), &chat);
+    /// assert_eq!(String::from(chat), "67bf11038b24880cc966f799");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ChatId
 }
 short_string! {
@@ -123,8 +168,7 @@ impl IsoDateTime {
     /// The moment it stands for, rounded down to the millisecond; `None` if it cannot be read.
     #[must_use]
     pub fn to_timestamp(&self) -> Option<Timestamp> {
-        // A plain number is no date here, though `Timestamp` reads one.
-        self.as_str().parse().ok().filter(|_| self.as_str().contains('T'))
+        Timestamp::from_iso_8601(self.as_str())
     }
 }
 
@@ -163,6 +207,35 @@ mod tests {
             assert_eq!(id.as_str(), text);
             assert_eq!(serde_json::to_string(&id).unwrap(), format!("{text:?}"));
             assert_eq!(serde_json::from_str::<MessageId>(&format!("{text:?}")).unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn a_date_is_read_in_every_iso_8601_form_with_an_offset() {
+        for (text, millis) in [
+            ("2025-09-05T06:58:01.651Z", Some(1_757_055_481_651)),
+            ("2025-09-05T08:58:01.651+0200", Some(1_757_055_481_651)),
+            ("20250905T065801Z", Some(1_757_055_481_000)),
+            ("2025-09-05T06:58:01", None),
+            ("1757055481651", None),
+            ("yesterday", None),
+        ] {
+            let time = IsoDateTime::from(text).to_timestamp();
+            assert_eq!(time.map(Timestamp::as_millis), millis, "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_come_in_and_go_out() {
+        for text in
+            ["", "67bf11038b24880cc966f799", "A text longer than what lies in the value itself"]
+        {
+            let id: ChatId = text.parse().unwrap();
+            let owned = text.to_owned();
+            for same in [ChatId::from(text), (&owned).into(), owned.into(), (&id).into()] {
+                assert_eq!(same, id);
+            }
+            assert_eq!(String::from(id), text);
         }
     }
 }

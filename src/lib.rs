@@ -36,9 +36,9 @@
 //! - How it is fetched: [`Messages::page_size`], [`max_page_size`](Messages::max_page_size),
 //!   [`prefetch`](Messages::prefetch), [`RetryPolicy`].
 //! - As what: [`Message`], a type of your own or bare JSON by [`Messages::stream_as`], whole pages by
-//!   [`Messages::pages`].
+//!   [`Messages::pages`] and [`Messages::pages_as`]; what cannot be read left out by [`Messages::skip_malformed`].
 //! - Stopping and going on: [`MessageStream::checkpoint`], [`Messages::resume_from`],
-//!   [`MessageStream::resume`].
+//!   [`MessageStream::resume`]; a checkpoint beside each message by [`MessageStream::with_checkpoints`].
 //! - What went wrong: [`Error`], [`ErrorKind`].
 //! - Tests of your own: the feature `testing` and its `FakeTexter`.
 //!
@@ -98,14 +98,16 @@ pub use id::{
     ShortText,
 };
 pub use message::{
-    Button, Channel, ChannelInfo, ChatChannelInfo, ChatStatus, Direction, Extra, Json, List,
-    ListRow, ListSection, Media, MediaKind, Message, MessageKind, Postback, Status, StatusChange,
-    UnknownWord,
+    Button, Channel, ChannelInfo, ChatChannelInfo, ChatStatus, Direction, Extra, ExtraIter, Json,
+    List, ListRow, ListSection, Media, MediaKind, Message, MessageKind, Postback, Status,
+    StatusChange, UnknownWord,
 };
 pub use query::Messages;
 pub use retry::RetryPolicy;
-pub use stream::{MessageStream, Page, PageStream, Stats};
-pub use timestamp::Timestamp;
+pub use stream::{MessageStream, Page, PageStream, Stats, WithCheckpoints};
+#[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
+pub use timestamp::ConvertTimestampError;
+pub use timestamp::{ParseTimestampError, Timestamp};
 pub use walk::End;
 
 /// The README's code is compiled and run with the documentation's.

@@ -4,6 +4,7 @@ mod field;
 mod json;
 pub(crate) mod object;
 mod parts;
+pub(crate) mod read;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -18,7 +19,7 @@ use crate::timestamp::Timestamp;
 
 use object::object;
 
-pub use json::{Extra, Json};
+pub use json::{Extra, ExtraIter, Json};
 pub use parts::{
     Button, ChannelInfo, ChatChannelInfo, List, ListRow, ListSection, Media, Postback, StatusChange,
 };
@@ -177,6 +178,35 @@ impl<'de> Deserialize<'de> for AskableTimestamp {
 }
 
 impl Message {
+    /// A message of just these two: for tests of code that takes messages. Nothing is checked; the server's own
+    /// have ids of `a-z` and `0-9` and no timestamp before 1970.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use texter_history::{ChannelInfo, Direction, Message, Timestamp};
+    ///
+    /// let mut message = Message::new("68ba89f8c909657dffcf267c", Timestamp::from_millis(1_757_055_477_000));
+    /// message.text = Some("Hi".into());
+    /// message.direction = Some(Direction::Incoming);
+    /// let mut channel_info = ChannelInfo::default();
+    /// channel_info.id = Some("wamid.HBgM".into());
+    /// message.channel_info = Some(channel_info);
+    ///
+    /// assert_eq!(message.provider_id(), Some("wamid.HBgM"));
+    /// assert_eq!(
+    ///     serde_json::to_string(&message)?,
+    ///     r#"{"_id":"68ba89f8c909657dffcf267c","timestamp":1757055477000,"channelInfo":{"id":"wamid.HBgM"},"#
+    ///         .to_owned()
+    ///         + r#""text":"Hi","direction":"incoming"}"#,
+    /// );
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    #[must_use]
+    pub fn new(id: impl Into<MessageId>, timestamp: Timestamp) -> Self {
+        Self { id: id.into(), timestamp, ..object::Object::blank() }
+    }
+
     /// Whether this records an assignment or a status change instead of carrying the conversation
     /// (`systemMessage` is `true`).
     #[must_use]

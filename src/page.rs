@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind};
 use crate::fingerprint::fingerprint;
 use crate::message::Message;
 use crate::message::object::{InPlace, Object as _};
+use crate::message::read::{Fault, read};
 use envelope::{Elements, Envelope, Texts, read_envelope};
 use place::{Place, belongs_to_other_session, place_of};
 
@@ -44,7 +45,7 @@ pub(crate) fn decoder<T: DeserializeOwned + 'static>() -> Decode<T> {
         decode_each(&Text::of(body), limit, session, |raw| Ok(raw.to_owned()))
     };
     let each: Decode<T> = |body, limit, session| {
-        decode_each(&Text::of(body), limit, session, |raw| serde_json::from_str(raw.get()))
+        decode_each(&Text::of(body), limit, session, |raw| read(raw.get()))
     };
     let special: [&dyn Any; 2] = [&in_one_pass, &bare];
     special.into_iter().find_map(|decode| decode.downcast_ref()).copied().unwrap_or(each)
@@ -73,7 +74,7 @@ fn decode_messages(
         // One message is bad, or the whole page is: each on its own tells.
         _ => {
             drop(taken);
-            decode_each(&text, limit, session, |raw| serde_json::from_str(raw.get()))
+            decode_each(&text, limit, session, |raw| read(raw.get()))
         }
     }
 }
@@ -82,7 +83,7 @@ fn decode_each<T>(
     text: &Text<'_>,
     limit: u32,
     session: Option<&str>,
-    read: impl Fn(&RawValue) -> Result<T, serde_json::Error>,
+    read: impl Fn(&RawValue) -> Result<T, Fault>,
 ) -> Result<DecodedPage<T>, Error> {
     let mut taken = Taken::new(text.room(), session);
     let each = |raw: &RawValue| {
@@ -143,29 +144,26 @@ impl<'de> Elements<'de> for Taken<'_, Message> {
 fn decode_one<T>(
     raw: &RawValue,
     altered: bool,
-    read: impl Fn(&RawValue) -> Result<T, serde_json::Error>,
+    read: impl Fn(&RawValue) -> Result<T, Fault>,
 ) -> (Key, Result<T, Error>) {
     match place_of(raw) {
         Place::At(cursor) if altered => {
             let detail = format!("message {} cannot be read: it is not UTF-8", cursor.id);
-            (Key::Placed(cursor), Err(Error::malformed_message(detail, raw.get())))
+            (Key::Placed(cursor), Err(Error::malformed_message(detail, raw.get(), None)))
         }
         Place::At(cursor) => {
-            let message = read(raw).map_err(|error| {
-                let (line, column) = (error.line(), error.column());
-                let detail = format!(
-                    "message {} cannot be read: a field is missing, comes twice or is of another type \
-                     than documented, at line {line} column {column} of the message",
-                    cursor.id
-                );
-                Error::malformed_message(detail, raw.get())
+            let message = read(raw).map_err(|fault| {
+                let detail =
+                    format!("message {} cannot be read: {fault} of the message", cursor.id);
+                Error::malformed_message(detail, raw.get(), fault.path)
             });
             (Key::Placed(cursor), message)
         }
-        Place::Nowhere(fault) => {
+        Place::Nowhere { path, fault } => {
             let detail = format!("a message cannot be read: {fault}");
             let key = Key::Unplaced(fingerprint(raw.get().as_bytes()));
-            (key, Err(Error::malformed_message(detail, raw.get())))
+            let path = path.map(ToOwned::to_owned);
+            (key, Err(Error::malformed_message(detail, raw.get(), path)))
         }
     }
 }
@@ -184,7 +182,7 @@ pub(crate) fn first_cursor(head: &[u8]) -> Option<Cursor> {
     // A number may go on in the bytes to come; an object's end is its end.
     match place_of(messages.next()?.ok()?) {
         Place::At(cursor) => Some(cursor),
-        Place::Nowhere(_) => None,
+        Place::Nowhere { .. } => None,
     }
 }
 

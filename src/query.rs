@@ -8,15 +8,12 @@ use serde::de::DeserializeOwned;
 use crate::checkpoint::Checkpoint;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::id::{ChatId, is_well_formed};
-use crate::message::Message;
-use crate::page::decoder;
+use crate::id::{BotSessionId, ChatId, is_well_formed};
+use crate::page::{Decode, decoder};
 use crate::position::Position;
-#[cfg(feature = "testing")]
-use crate::stream::ReplayedPage;
-use crate::stream::{MessageStream, PageStream, Source};
+use crate::stream::{Begin, MessageStream, PageStream, Source};
 use crate::timestamp::Timestamp;
-use crate::walk::{Bounds, DEFAULT_LIMIT};
+use crate::walk::{Bounds, DEFAULT_LIMIT, End};
 
 /// A query: which messages of a chat are read, and in what pages. It sends nothing and its setters never
 /// fail; a value that cannot be asked for is the stream's first and only item, an `Err` of kind
@@ -56,11 +53,12 @@ pub struct Messages {
     bounds: Bounds,
     max_page_size: Option<u32>,
     prefetch: usize,
+    skip_malformed: bool,
     checkpoint: Option<Checkpoint>,
 }
 
 impl Messages {
-    pub(crate) fn new(endpoint: Arc<Endpoint>, chat: String) -> Self {
+    pub(crate) fn new(endpoint: Arc<Endpoint>, chat: ChatId) -> Self {
         let bounds = Bounds {
             bot_session: None,
             since: None,
@@ -71,10 +69,11 @@ impl Messages {
         };
         Self {
             endpoint,
-            chat: chat.into(),
+            chat,
             bounds,
             max_page_size: None,
             prefetch: 0,
+            skip_malformed: false,
             checkpoint: None,
         }
     }
@@ -140,8 +139,8 @@ impl Messages {
 
     /// Reads only the messages of one bot session (`botSessionId`, of `a-z` and `0-9`, at most 256 of them; page "Get
     /// Messages of a Chat"). Default: those of all sessions and of none.
-    pub fn bot_session(mut self, id: impl Into<String>) -> Self {
-        self.bounds.bot_session = Some(id.into().into());
+    pub fn bot_session(mut self, id: impl Into<BotSessionId>) -> Self {
+        self.bounds.bot_session = Some(id.into());
         self
     }
 
@@ -196,6 +195,43 @@ impl Messages {
         self
     }
 
+    /// Leaves out the messages that cannot be read, instead of handing each out as an `Err` of kind
+    /// [`MalformedMessage`](crate::ErrorKind::MalformedMessage) or in [`Page::malformed`](crate::Page::malformed).
+    /// Default: they are handed out.
+    ///
+    /// Nothing is left out in silence: [`Stats::malformed`](crate::Stats::malformed) counts them, and each is told to
+    /// `tracing` as a warning, with the chat, its `_id` and the [field](crate::Error::path) at fault, but without its
+    /// text. The checkpoint passes over them, and [`max_messages`](Self::max_messages) counts them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::TryStreamExt;
+    /// # use texter_history::testing::{FakeChat, FakeMessage, FakeTexter};
+    /// # use texter_history::{Client, Timestamp};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let at = Timestamp::from_millis;
+    /// # let bad = FakeMessage::placed(at(2), "b", r#"{"_id":"b","timestamp":2,"text":7}"#);
+    /// # let messages = [FakeMessage::text(at(1), "a", "Hi"), bad, FakeMessage::text(at(3), "c", "Hi")];
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut stream = client.messages(chat_id).skip_malformed().stream();
+    /// let mut read = Vec::new();
+    /// while let Some(message) = stream.try_next().await? {
+    ///     read.push(message.id);
+    /// }
+    /// assert_eq!(read, ["c", "a"]);
+    /// assert_eq!((stream.stats().messages, stream.stats().malformed), (2, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn skip_malformed(mut self) -> Self {
+        self.skip_malformed = true;
+        self
+    }
+
     /// Goes on where another walk of the same chat stopped.
     ///
     /// The checkpoint's session and bounds fill what this query leaves unset; one that is set differently
@@ -222,25 +258,53 @@ impl Messages {
 
     /// The messages page by page, each page newest first.
     pub fn pages(self) -> PageStream {
-        PageStream::new(self.source(decoder::<Message>()))
+        self.pages_as()
     }
 
-    /// A stream over pages that have been read already: keys and messages, ascending.
-    #[cfg(feature = "testing")]
-    pub(crate) fn replay(self, pages: Vec<ReplayedPage>) -> MessageStream {
-        MessageStream::replayed(self.source(decoder::<Message>()), pages)
+    /// The messages page by page as a type of the caller's, as [`stream_as`](Self::stream_as) has them. A message
+    /// that is no `T` is in [`Page::malformed`](crate::Page::malformed).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::TryStreamExt;
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+    /// # use texter_history::{Client, Timestamp};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(120).tie_share(0.0);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// #[derive(serde::Deserialize)]
+    /// struct When {
+    ///     timestamp: Timestamp,
+    /// }
+    ///
+    /// let mut pages = client.messages(chat_id).page_size(100).pages_as::<When>();
+    /// let page = pages.try_next().await?.unwrap();
+    /// assert_eq!((page.messages.len(), page.malformed.len()), (100, 0));
+    /// assert!(page.messages[0].timestamp > page.messages[99].timestamp);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pages_as<T: DeserializeOwned + Send + 'static>(self) -> PageStream<T> {
+        PageStream::new(self.source(decoder::<T>()))
     }
 
-    fn source<T>(mut self, decode: crate::page::Decode<T>) -> Source<T> {
+    pub(crate) fn source<T>(mut self, decode: Decode<T>) -> Source<T> {
         self.bounds.max_page_size = self.max_page_size.unwrap_or(self.bounds.page_size);
         let given = self.checkpoint.clone();
         let checked = self.take_checkpoint().and_then(|position| self.check().map(|()| position));
-        let (position, refusal) = match checked {
-            Ok(position) => (position, None),
+        let (position, begin) = match checked {
+            Ok(position) if self.bounds.max_messages == Some(0) => {
+                (position, Begin::Ended(End::ReachedMax))
+            }
+            Ok(position) => (position, Begin::Ask),
             Err(error) => {
-                let refusal = Some(error.at(self.chat.as_str(), None));
+                let refused = Begin::Refused(error.of(&self.chat));
                 let position = given.map(|given| self.put_back(given)).unwrap_or_default();
-                (position, refusal)
+                (position, refused)
             }
         };
         Source {
@@ -249,7 +313,9 @@ impl Messages {
             bounds: self.bounds,
             position,
             prefetch: self.prefetch,
-            refusal,
+            skip_malformed: self.skip_malformed,
+            in_hand: Vec::new(),
+            begin,
             decode,
         }
     }
@@ -334,6 +400,7 @@ impl fmt::Debug for Messages {
             .field("bounds", &self.bounds)
             .field("max_page_size", &self.max_page_size)
             .field("prefetch", &self.prefetch)
+            .field("skip_malformed", &self.skip_malformed)
             .field("checkpoint", &self.checkpoint)
             .finish_non_exhaustive()
     }

@@ -2,8 +2,10 @@
 
 mod page_stream;
 mod source;
+mod stats;
 #[cfg(test)]
 mod tests;
+mod with_checkpoints;
 
 use std::fmt;
 use std::pin::Pin;
@@ -20,30 +22,12 @@ use crate::position::Position;
 use crate::timestamp::Timestamp;
 use crate::walk::End;
 use source::{Pages, ReadyPage};
+use stats::{share, tell_of_skipped};
 
 pub use page_stream::{Page, PageStream};
-#[cfg(feature = "testing")]
-pub(crate) use source::ReplayedPage;
-pub(crate) use source::Source;
-
-/// What a walk has cost and brought so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Requests sent, retries included.
-    pub requests: u64,
-    /// Requests sent again after a failure.
-    pub retries: u64,
-    /// Messages handed out; those that could not be read do not count.
-    pub messages: u64,
-    /// Messages received and dropped: handed out before, or newer than where the walk stood.
-    pub duplicates: u64,
-    /// Bytes of bodies, decompressed, those of failed attempts included.
-    pub bytes: u64,
-    /// Pages asked for early in vain: the one before turned out not to be ascending, to be short or the last,
-    /// or failed (see [`prefetch`](crate::Messages::prefetch)). Their requests count among `requests`.
-    pub discarded: u64,
-}
+pub(crate) use source::{Begin, Source};
+pub use stats::Stats;
+pub use with_checkpoints::WithCheckpoints;
 
 /// The messages of a chat, newest first, each exactly once: a lazy `Stream` over the pages of the endpoint.
 ///
@@ -60,7 +44,8 @@ pub struct Stats {
 /// # After an error
 ///
 /// A message that cannot be read is one `Err` of kind
-/// [`MalformedMessage`](crate::ErrorKind::MalformedMessage) in its place, and the stream goes on. A page
+/// [`MalformedMessage`](crate::ErrorKind::MalformedMessage) in its place, and the stream goes on;
+/// [`skip_malformed`](crate::Messages::skip_malformed) leaves it out instead. A page
 /// that failed, after its retries, is one `Err` behind the messages before it, then `None` for ever, with
 /// no further request: [`resume`](Self::resume) goes on in place, [`checkpoint`](Self::checkpoint) in
 /// another process.
@@ -97,6 +82,8 @@ pub struct MessageStream<T = Message> {
     page: ReadyPage<T>,
     pages: Pages<T>,
     messages: u64,
+    malformed: u64,
+    skip_malformed: bool,
     /// How far the walk was when the page in hand came: progress never falls behind it, though a message
     /// that arrives or is deleted moves the ends of the chat.
     least_progress: f64,
@@ -107,17 +94,10 @@ impl<T> Unpin for MessageStream<T> {}
 
 impl<T> MessageStream<T> {
     pub(crate) fn new(source: Source<T>) -> Self {
+        let skip_malformed = source.skip_malformed;
         let pages = Pages::new(source);
-        let start = pages.position().clone();
-        let page = ReadyPage { start, keys: Vec::new(), messages: Vec::new(), chat_span: None };
-        Self { page, pages, messages: 0, least_progress: 0.0 }
-    }
-
-    #[cfg(feature = "testing")]
-    pub(crate) fn replayed(source: Source<T>, pages: Vec<ReplayedPage<T>>) -> Self {
-        let mut stream = Self::new(source);
-        stream.pages.replay(pages);
-        stream
+        let page = ReadyPage::empty(pages.position().clone());
+        Self { page, pages, messages: 0, malformed: 0, skip_malformed, least_progress: 0.0 }
     }
 
     /// Where the **last message handed out** left the walk. It is exact at every moment: before the first
@@ -197,19 +177,20 @@ impl<T> MessageStream<T> {
     /// Why the stream ended; `None` while it has not.
     #[must_use]
     pub fn end(&self) -> Option<End> {
-        self.pages.end().filter(|_| self.page.messages.is_empty())
+        self.pages.end().filter(|_| self.page.to_hand_out(self.skip_malformed) == 0)
     }
 
-    /// How many messages have been fetched and not yet handed out, unreadable ones included.
+    /// How many messages have been fetched and not yet handed out. Those that cannot be read count, unless
+    /// [`skip_malformed`](crate::Messages::skip_malformed) leaves them out.
     #[must_use]
     pub fn in_hand(&self) -> usize {
-        self.page.messages.len() + self.pages.waiting()
+        self.page.to_hand_out(self.skip_malformed) + self.pages.waiting(self.skip_malformed)
     }
 
     /// What the walk has cost and brought so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats { messages: self.messages, ..self.pages.stats() }
+        Stats { messages: self.messages, malformed: self.malformed, ..self.pages.stats() }
     }
 
     /// After a failed page ended the stream, lets the next poll ask again from the checkpoint; nothing is
@@ -263,17 +244,6 @@ impl<T> MessageStream<T> {
     }
 }
 
-/// How much of the range from `newest` down to `oldest` lies behind, once `last` has been handed out.
-fn share(newest: Timestamp, oldest: Timestamp, last: Option<Timestamp>) -> f64 {
-    let Some(last) = last else { return 0.0 };
-    let millis = |time: Timestamp| time.as_millis() as f64;
-    let range = millis(newest) - millis(oldest);
-    if range <= 0.0 {
-        return if last <= oldest { 1.0 } else { 0.0 };
-    }
-    ((millis(newest) - millis(last)) / range).clamp(0.0, 1.0)
-}
-
 impl<T> Stream for MessageStream<T> {
     type Item = Result<T, Error>;
 
@@ -282,7 +252,18 @@ impl<T> Stream for MessageStream<T> {
         let this = self.get_mut();
         loop {
             if let Some(message) = this.page.messages.last() {
-                this.messages += u64::from(message.is_ok());
+                match message {
+                    Ok(_) => this.messages += 1,
+                    Err(error) => {
+                        this.malformed += 1;
+                        this.page.malformed = this.page.malformed.saturating_sub(1);
+                        if this.skip_malformed {
+                            tell_of_skipped(error);
+                            this.page.messages.pop();
+                            continue;
+                        }
+                    }
+                }
                 if this.pages.prefetch() > 0 {
                     this.pages.poll_ahead(cx);
                 }

@@ -1,27 +1,40 @@
 //! Epoch milliseconds, the only unit of time that the endpoint speaks.
 
+#[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
+mod conversions;
+
+use std::error::Error as StdError;
 use std::fmt;
+use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::civil::DateTime;
+use jiff::fmt::temporal::Pieces;
+use jiff::{SignedDuration, civil};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+#[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
+pub use conversions::ConvertTimestampError;
 
 /// A moment in Unix epoch **milliseconds**: the unit of message timestamps, `minTime`, `maxTime` and
 /// `beforeTime` (page "Get Messages of a Chat").
 ///
-/// Prints and parses as RFC 3339. A value that no calendar date stands for (beyond the year 9999) prints
-/// as its plain number of milliseconds, and a plain number parses back.
+/// It prints and parses as RFC 3339, in UTC, with as many digits of the second as are needed. RFC 3339 has
+/// the years 0 to 9999 only: a moment outside of them prints as its number of milliseconds with the unit
+/// behind it, which cannot be taken for a date and does not parse.
 ///
 /// # Examples
 ///
 /// ```
+/// use std::time::Duration;
 /// use texter_history::Timestamp;
 ///
 /// let time: Timestamp = "2025-09-05T06:57:57Z".parse()?;
 /// assert_eq!(time, Timestamp::from_millis(1_757_055_477_000));
 /// assert_eq!(time.to_string(), "2025-09-05T06:57:57Z");
+/// assert_eq!((time - Duration::from_millis(5)).to_string(), "2025-09-05T06:57:56.995Z");
+/// assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9223372036854775807 ms since 1970");
 /// # Ok::<(), texter_history::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,10 +48,42 @@ impl Timestamp {
         Self(millis)
     }
 
+    /// The present moment by the system's clock, rounded down to the millisecond.
+    ///
+    /// # Examples
+    ///
+    /// The messages of the last day:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use texter_history::{Client, Timestamp};
+    ///
+    /// let day = Duration::from_secs(24 * 60 * 60);
+    /// let yesterday = Timestamp::now() - day;
+    /// assert!(yesterday + day <= Timestamp::now());
+    ///
+    /// let client = Client::builder().project("acme").token("the-token").build()?;
+    /// let messages = client.messages("67bf11038b24880cc966f799").since(yesterday);
+    /// # Ok::<(), texter_history::Error>(())
+    /// ```
+    #[must_use]
+    pub fn now() -> Self {
+        SystemTime::now().into()
+    }
+
     /// Milliseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0
+    }
+
+    /// Reads whatever ISO 8601 form has a date, a time and an offset, rounding down to the millisecond: what a server
+    /// sends need not be RFC 3339.
+    pub(crate) fn from_iso_8601(text: &str) -> Option<Self> {
+        let pieces = Pieces::parse(text).ok()?;
+        let local = pieces.date().to_datetime(pieces.time()?).duration_since(EPOCH).as_nanos();
+        let offset = i128::from(pieces.to_numeric_offset()?.seconds()) * 1_000_000_000;
+        i64::try_from((local - offset).div_euclid(1_000_000)).ok().map(Self)
     }
 
     /// One millisecond later.
@@ -73,11 +118,53 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
+/// Moves later by the duration's whole milliseconds; what is left of a millisecond is dropped. It saturates at
+/// the last moment that 64 bits hold, and never panics.
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(whole_millis(duration)))
+    }
+}
+
+/// Moves earlier by the duration's whole milliseconds; what is left of a millisecond is dropped. It saturates at
+/// the first moment that 64 bits hold, and never panics.
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(whole_millis(duration)))
+    }
+}
+
+/// As `+`.
+impl AddAssign<Duration> for Timestamp {
+    fn add_assign(&mut self, duration: Duration) {
+        *self = *self + duration;
+    }
+}
+
+/// As `-`.
+impl SubAssign<Duration> for Timestamp {
+    fn sub_assign(&mut self, duration: Duration) {
+        *self = *self - duration;
+    }
+}
+
+fn whole_millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+// NOTE: `jiff::Timestamp` ends a day before the year 9999 does, and a cursor stands on that day. A civil time,
+// taken as UTC, has all of it.
+const EPOCH: DateTime = civil::date(1970, 1, 1).at(0, 0, 0, 0);
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(moment) => write!(f, "{moment}"),
-            Err(_) => write!(f, "{}", self.0),
+        match EPOCH.checked_add(SignedDuration::from_millis(self.0)) {
+            Ok(moment) if moment.year() >= 0 => write!(f, "{moment}Z"),
+            _ => write!(f, "{} ms since 1970", self.0),
         }
     }
 }
@@ -89,99 +176,70 @@ impl fmt::Debug for Timestamp {
 }
 
 impl FromStr for Timestamp {
-    type Err = Error;
+    type Err = ParseTimestampError;
 
-    /// Reads RFC 3339 (rounding down to the millisecond), or a plain number of milliseconds.
+    /// Reads RFC 3339, such as `2025-09-05T06:57:57Z` or `2025-09-05 08:57:57.25+02:00`, and nothing else:
+    /// neither a day without a time nor a plain number, whose unit nobody could tell. Up to nine digits of the
+    /// second's fraction are taken, and rounded down to the millisecond.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the text is neither.
-    fn from_str(text: &str) -> Result<Self, Error> {
-        if let Ok(millis) = text.parse() {
-            return Ok(Self(millis));
-        }
-        let moment: jiff::Timestamp = text.parse().map_err(|_| {
-            Error::invalid_request(
-                "not a time; write it as RFC 3339, such as 2025-09-05T06:57:57Z, or as epoch milliseconds",
-            )
-        })?;
-        let floor = moment.as_nanosecond().div_euclid(1_000_000);
-        Ok(Self(i64::try_from(floor).unwrap_or(i64::MAX)))
+    /// [`ParseTimestampError`] when the text is not RFC 3339; it turns into an [`Error`](crate::Error).
+    fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
+        let time = Self::from_iso_8601(text).filter(|_| is_shaped_as_rfc_3339(text.as_bytes()));
+        time.ok_or(ParseTimestampError(()))
     }
 }
 
-#[cfg(feature = "jiff")]
-mod with_jiff {
-    use super::Timestamp;
-    use crate::error::Error;
-
-    /// Rounds down to the millisecond.
-    impl From<jiff::Timestamp> for Timestamp {
-        fn from(moment: jiff::Timestamp) -> Self {
-            let floor = moment.as_nanosecond().div_euclid(1_000_000);
-            Self(i64::try_from(floor).unwrap_or(i64::MAX))
-        }
+/// `jiff` reads more: dates without dashes, times without seconds, a time zone in brackets. It checks the numbers.
+fn is_shaped_as_rfc_3339(text: &[u8]) -> bool {
+    const DATE_AND_TIME: &[u8] = b"0000-00-00T00:00:00";
+    let fits = |(byte, pattern): (&u8, &u8)| match pattern {
+        b'0' => byte.is_ascii_digit(),
+        b'T' => matches!(byte, b'T' | b't' | b' '),
+        _ => byte == pattern,
+    };
+    let Some((start, mut rest)) = text.split_at_checked(DATE_AND_TIME.len()) else {
+        return false;
+    };
+    if let [b'.', fraction @ ..] = rest {
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        // Finer than a nanosecond is no fraction that `jiff` reads.
+        rest = fraction.get(digits.max(1)..).unwrap_or_default();
     }
-
-    /// Fails beyond the year 9999, where `jiff` has no date.
-    impl TryFrom<Timestamp> for jiff::Timestamp {
-        type Error = Error;
-
-        fn try_from(time: Timestamp) -> Result<Self, Error> {
-            Self::from_millisecond(time.0)
-                .map_err(|_| Error::invalid_request("the timestamp lies beyond the year 9999"))
+    start.iter().zip(DATE_AND_TIME).all(fits)
+        && match rest {
+            b"Z" | b"z" => true,
+            [b'+' | b'-', offset @ ..] => {
+                offset.len() == b"00:00".len() && offset.iter().zip(b"00:00").all(fits)
+            }
+            _ => false,
         }
+}
+
+/// A text that is no RFC 3339 time. It does not quote the text.
+///
+/// # Examples
+///
+/// ```
+/// use texter_history::{Error, ErrorKind, Timestamp};
+///
+/// let error = "1757055477".parse::<Timestamp>().unwrap_err();
+/// assert!(error.to_string().contains("write it as RFC 3339"));
+/// assert_eq!(Error::from(error).kind(), ErrorKind::InvalidRequest);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseTimestampError(());
+
+impl fmt::Display for ParseTimestampError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "not a time; write it as RFC 3339, such as 2025-09-05T06:57:57Z or 2025-09-05T08:57:57+02:00",
+        )
     }
 }
 
-#[cfg(feature = "chrono")]
-mod with_chrono {
-    use super::Timestamp;
-    use crate::error::Error;
-
-    /// Rounds down to the millisecond.
-    impl From<chrono::DateTime<chrono::Utc>> for Timestamp {
-        fn from(moment: chrono::DateTime<chrono::Utc>) -> Self {
-            Self(moment.timestamp_millis())
-        }
-    }
-
-    /// Fails where `chrono` has no date.
-    impl TryFrom<Timestamp> for chrono::DateTime<chrono::Utc> {
-        type Error = Error;
-
-        fn try_from(time: Timestamp) -> Result<Self, Error> {
-            Self::from_timestamp_millis(time.0).ok_or_else(|| {
-                Error::invalid_request("the timestamp lies beyond chrono's last date")
-            })
-        }
-    }
-}
-
-#[cfg(feature = "time")]
-mod with_time {
-    use super::Timestamp;
-    use crate::error::Error;
-
-    /// Rounds down to the millisecond.
-    impl From<time::OffsetDateTime> for Timestamp {
-        fn from(moment: time::OffsetDateTime) -> Self {
-            let floor = moment.unix_timestamp_nanos().div_euclid(1_000_000);
-            Self(i64::try_from(floor).unwrap_or(i64::MAX))
-        }
-    }
-
-    /// Fails where `time` has no date.
-    impl TryFrom<Timestamp> for time::OffsetDateTime {
-        type Error = Error;
-
-        fn try_from(time: Timestamp) -> Result<Self, Error> {
-            Self::from_unix_timestamp_nanos(i128::from(time.0) * 1_000_000).map_err(|_| {
-                Error::invalid_request("the timestamp lies beyond the last date of `time`")
-            })
-        }
-    }
-}
+impl StdError for ParseTimestampError {}
 
 #[cfg(test)]
 mod tests {
@@ -192,30 +250,91 @@ mod tests {
         for (millis, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (1_746_616_143_295, "2025-05-07T11:09:03.295Z"),
+            (1_746_616_143_500, "2025-05-07T11:09:03.5Z"),
             (-1, "1969-12-31T23:59:59.999Z"),
+            (-62_167_219_200_000, "0000-01-01T00:00:00Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
         ] {
             let time = Timestamp::from_millis(millis);
             assert_eq!(time.to_string(), text);
             assert_eq!(text.parse::<Timestamp>().unwrap(), time);
         }
-        let offset: Timestamp = "2025-05-07T13:09:03.295+02:00".parse().unwrap();
-        assert_eq!(offset.as_millis(), 1_746_616_143_295);
-    }
-
-    #[test]
-    fn a_moment_without_a_date_prints_as_its_number_and_comes_back() {
-        for millis in [i64::MAX, i64::MIN] {
-            let time = Timestamp::from_millis(millis);
-            assert_eq!(time.to_string(), millis.to_string());
-            assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+        for (text, millis) in [
+            ("2025-05-07T13:09:03.295+02:00", 1_746_616_143_295),
+            ("2025-05-07t01:39:03.295-09:30", 1_746_616_143_295),
+            ("2025-05-07 11:09:03.295999999z", 1_746_616_143_295),
+            ("1969-12-31T23:59:59.9989Z", -2),
+            ("9999-12-31T23:59:59.999-01:00", 253_402_304_399_999),
+        ] {
+            assert_eq!(text.parse::<Timestamp>().unwrap().as_millis(), millis, "{text}");
         }
     }
 
     #[test]
-    fn refuses_what_is_no_time() {
-        for text in ["", "yesterday", "2025-13-01T00:00:00Z", "12.5"] {
-            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+    fn a_moment_without_a_date_prints_with_its_unit_and_does_not_parse() {
+        for millis in [i64::MAX, i64::MIN, 253_402_300_800_000, -62_167_219_200_001] {
+            let text = Timestamp::from_millis(millis).to_string();
+            assert_eq!(text, format!("{millis} ms since 1970"));
+            assert!(text.parse::<Timestamp>().is_err());
         }
+    }
+
+    #[test]
+    fn nothing_but_rfc_3339_is_a_time() {
+        for text in [
+            "",
+            "yesterday",
+            "0",
+            "-1",
+            "1757055477",
+            "1757055477000",
+            "12.5",
+            "2025-09-05",
+            "2025-09-05T06:57:57",
+            "2025-09-05T06:57Z",
+            "2025-09-05T06:57:57.Z",
+            "2025-09-05T06:57:57,5Z",
+            "2025-09-05T06:57:57+02",
+            "2025-09-05T06:57:57+0200",
+            "2025-09-05T06:57:57+02:00[Europe/Berlin]",
+            "2025-09-05T06:57:57Z[UTC]",
+            "20250905T065757Z",
+            "+002025-09-05T06:57:57Z",
+            "2025-13-01T00:00:00Z",
+            "2025-02-30T00:00:00Z",
+            "2025-01-01T24:00:00Z",
+            " 2025-09-05T06:57:57Z",
+            "2025-09-05T06:57:57Z ",
+            "2025-09-05T06:57:57\u{e9}",
+        ] {
+            assert_eq!(text.parse::<Timestamp>(), Err(ParseTimestampError(())), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_move_it_by_whole_milliseconds_and_saturate() {
+        let time = Timestamp::from_millis(1_000);
+        assert_eq!((time + Duration::from_micros(1_999)).as_millis(), 1_001);
+        assert_eq!((time - Duration::from_micros(1_999)).as_millis(), 999);
+        assert_eq!((time - Duration::from_secs(2)).as_millis(), -1_000);
+        let mut moved = time;
+        moved += Duration::from_secs(3);
+        assert_eq!(moved.as_millis(), 4_000);
+        moved -= Duration::from_secs(3);
+        assert_eq!(moved, time);
+        assert_eq!((time + Duration::MAX).as_millis(), i64::MAX);
+        assert_eq!((Timestamp::from_millis(-5) - Duration::MAX).as_millis(), i64::MIN);
+        assert_eq!(
+            (Timestamp::from_millis(i64::MIN) - Duration::from_secs(1)).as_millis(),
+            i64::MIN
+        );
+    }
+
+    #[test]
+    fn now_is_the_system_s_time() {
+        let before = Timestamp::from(SystemTime::now());
+        let now = Timestamp::now();
+        assert!(before <= now && now <= SystemTime::now().into());
     }
 
     #[test]

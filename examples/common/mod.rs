@@ -7,7 +7,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
-use texter_history::{Client, Timestamp};
+use texter_history::{Client, ParseTimestampError, Stats, Timestamp};
 
 /// The chat that the built-in server holds.
 pub(crate) const FAKE_CHAT: &str = "67bf11038b24880cc966f799";
@@ -53,17 +53,27 @@ pub(crate) fn conversation(messages: usize) -> Vec<(String, Vec<FakeMessage>)> {
 }
 
 /// A time as RFC 3339, or a day, which is taken from its first millisecond on (UTC).
-pub(crate) fn from_time(text: &str) -> Result<Timestamp, texter_history::Error> {
+pub(crate) fn from_time(text: &str) -> Result<Timestamp, String> {
     time(text, "T00:00:00Z")
 }
 
 /// A time as RFC 3339, or a day, which is taken up to its last millisecond (UTC).
-pub(crate) fn to_time(text: &str) -> Result<Timestamp, texter_history::Error> {
+pub(crate) fn to_time(text: &str) -> Result<Timestamp, String> {
     time(text, "T23:59:59.999Z")
 }
 
-fn time(text: &str, of_day: &str) -> Result<Timestamp, texter_history::Error> {
-    if text.len() == "2025-01-31".len() { format!("{text}{of_day}").parse() } else { text.parse() }
+fn time(text: &str, of_day: &str) -> Result<Timestamp, String> {
+    let day = text.len() == "2025-01-31".len();
+    let time = if day { format!("{text}{of_day}").parse() } else { text.parse() };
+    time.map_err(|error: ParseTimestampError| format!("{error}, or as a day, such as 2025-01-31"))
+}
+
+/// One message that cannot be read costs itself alone, but is not passed over in silence. (Which ones, a subscriber of
+/// `tracing` would tell.)
+pub(crate) fn tell_of_malformed(stats: &Stats) {
+    if stats.malformed > 0 {
+        eprintln!("left out, because they cannot be read: {} messages", stats.malformed);
+    }
 }
 
 /// What the process ends with: an error is told in its own words, with its causes behind it.

@@ -1,13 +1,16 @@
 //! Parts of a message whose shape the API leaves open, kept as the JSON text that came.
 
 use std::fmt;
+use std::iter::FusedIterator;
+use std::slice;
 
 use compact_str::CompactString;
 use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::error::{Error, ErrorKind};
+use super::read::read;
+use crate::error::Error;
 
 /// A free-form part of a message: the JSON text exactly as it came, parsed only when asked.
 ///
@@ -48,7 +51,7 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MalformedMessage`] when it is nested too deep, or holds a number out of range.
+    /// [`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage) when it is nested too deep, or holds a number out of range.
     pub fn to_value(&self) -> Result<serde_json::Value, Error> {
         self.parse()
     }
@@ -57,13 +60,11 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MalformedMessage`] when the text is not of that shape.
+    /// [`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage) when the text is not of that shape; [`Error::path`] names the field.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_str(self.as_str()).map_err(|error| {
-            // NOTE: the message of a `serde_json::Error` may quote the value; its place does not.
-            let (line, column) = (error.line(), error.column());
-            let detail = format!("not of the shape asked for at line {line} column {column}");
-            Error::new(ErrorKind::MalformedMessage, detail)
+        read(self.as_str()).map_err(|fault| {
+            let detail = format!("not of the shape asked for: {fault}");
+            Error::malformed_message(detail, self.as_str(), fault.path)
         })
     }
 }
@@ -104,7 +105,23 @@ impl<'de> Deserialize<'de> for Object {
 
 /// The fields that this crate does not know, by name, in the order in which they came.
 ///
-/// Empty, it costs no allocation.
+/// Empty, it costs no allocation. Serialising gives an object of them.
+///
+/// # Examples
+///
+/// ```
+/// use texter_history::Message;
+///
+/// let message: Message =
+///     serde_json::from_str(r#"{"_id": "68ba", "timestamp": 0, "mood": "sunny", "wind": 3}"#)?;
+/// for (name, value) in &message.extra {
+///     println!("{name} = {}", value.as_str());
+/// }
+/// assert_eq!(message.extra.len(), 2);
+/// assert_eq!(message.extra.get("wind").unwrap().as_str(), "3");
+/// assert_eq!(serde_json::to_string(&message.extra)?, r#"{"mood":"sunny","wind":3}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Extra(Option<Box<UnknownFields>>);
 
@@ -123,9 +140,10 @@ impl Extra {
         self.fields().iter().find(|(known, _)| known == name).map(|(_, json)| json)
     }
 
-    /// Every field's name and value.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.fields().iter().map(|(name, json)| (name.as_str(), json))
+    /// Every field's name and value, in the order in which they came.
+    #[must_use]
+    pub fn iter(&self) -> ExtraIter<'_> {
+        ExtraIter(self.fields().iter())
     }
 
     /// How many fields there are.
@@ -145,6 +163,54 @@ impl Extra {
     }
 }
 
+impl Serialize for Extra {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self)
+    }
+}
+
+impl<'a> IntoIterator for &'a Extra {
+    type Item = (&'a str, &'a Json);
+    type IntoIter = ExtraIter<'a>;
+
+    fn into_iter(self) -> ExtraIter<'a> {
+        self.iter()
+    }
+}
+
+/// The names and values of an [`Extra`], in the order in which they came: made by [`Extra::iter`].
+///
+/// # Examples
+///
+/// ```
+/// use texter_history::Message;
+///
+/// let json = r#"{"_id": "68ba", "timestamp": 0, "mood": "sunny", "wind": 3}"#;
+/// let message: Message = serde_json::from_str(json)?;
+/// let mut fields = message.extra.iter();
+/// assert_eq!(fields.len(), 2);
+/// assert_eq!(fields.next().map(|(name, value)| (name, value.as_str())), Some(("mood", r#""sunny""#)));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ExtraIter<'a>(slice::Iter<'a, (CompactString, Json)>);
+
+impl<'a> Iterator for ExtraIter<'a> {
+    type Item = (&'a str, &'a Json);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(name, json)| (name.as_str(), json))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for ExtraIter<'_> {}
+
+impl FusedIterator for ExtraIter<'_> {}
+
 impl fmt::Debug for Extra {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
@@ -154,6 +220,7 @@ impl fmt::Debug for Extra {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn keeps_the_text_and_refuses_without_quoting_it() {
@@ -162,8 +229,23 @@ mod tests {
         assert_eq!(serde_json::to_string(&json).unwrap(), json.as_str());
         let error = json.parse::<Vec<u8>>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MalformedMessage);
+        let error = json.parse::<std::collections::HashMap<String, f64>>().unwrap_err();
+        assert_eq!((error.path(), error.raw_message()), (Some("b"), Some(json.as_str())));
         let error = serde_json::from_str::<Json>(r#""secret""#).unwrap().parse::<u8>().unwrap_err();
         assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn unknown_fields_can_be_iterated_and_serialised() {
+        let json = r#"{"_id":"a","timestamp":1,"z":[1],"b":null,"y":"\""}"#;
+        let message: crate::Message = serde_json::from_str(json).unwrap();
+        let iter = (&message.extra).into_iter();
+        assert_eq!((iter.len(), message.extra.len()), (3, 3));
+        let fields: Vec<(&str, &str)> = iter.map(|(name, json)| (name, json.as_str())).collect();
+        assert_eq!(fields, [("z", "[1]"), ("b", "null"), ("y", r#""\"""#)]);
+        let text = serde_json::to_string(&message.extra).unwrap();
+        assert_eq!(text, r#"{"z":[1],"b":null,"y":"\""}"#);
+        assert_eq!(serde_json::to_string(&Extra::default()).unwrap(), "{}");
     }
 
     #[test]

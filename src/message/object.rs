@@ -103,7 +103,7 @@ macro_rules! object {
                 $(if let Some(value) = &self.$field {
                     map.serialize_entry($field_name, value)?;
                 })+
-                for (name, value) in self.extra.iter() {
+                for (name, value) in &self.extra {
                     map.serialize_entry(name, value)?;
                 }
                 map.end()

@@ -8,6 +8,7 @@ use crate::timestamp::Timestamp;
 
 object! {
     /// The channel of the conversation and its two ends (`chatChannelInfo`).
+    #[derive(Default)]
     pub struct ChatChannelInfo {
         /// Which channel it is.
         name: Channel = "name",
@@ -20,6 +21,7 @@ object! {
 
 object! {
     /// What the provider knows the message by (`channelInfo`).
+    #[derive(Default)]
     pub struct ChannelInfo {
         /// The provider's message id, such as WhatsApp's `wamid…`.
         id: ProviderMessageId = "id",
@@ -28,6 +30,7 @@ object! {
 
 object! {
     /// One item of a media message.
+    #[derive(Default)]
     pub struct Media {
         /// What it is.
         media_type: MediaKind = "mediaType",
@@ -38,6 +41,7 @@ object! {
 
 object! {
     /// One button of a buttons message.
+    #[derive(Default)]
     pub struct Button {
         /// What it shows.
         title: ShortText = "title",
@@ -48,6 +52,7 @@ object! {
 
 object! {
     /// The list of a list message.
+    #[derive(Default)]
     pub struct List {
         /// What opens the list.
         button: ShortText = "button",
@@ -58,6 +63,7 @@ object! {
 
 object! {
     /// One section of a list.
+    #[derive(Default)]
     pub struct ListSection {
         /// Its heading.
         title: ShortText = "title",
@@ -68,6 +74,7 @@ object! {
 
 object! {
     /// One row of a list.
+    #[derive(Default)]
     pub struct ListRow {
         /// What it shows.
         title: ShortText = "title",
@@ -80,6 +87,7 @@ object! {
 
 object! {
     /// The customer's choice of a button or row.
+    #[derive(Default)]
     pub struct Postback {
         /// What was sent.
         payload: ShortText = "payload",
@@ -92,6 +100,7 @@ object! {
 
 object! {
     /// One step of a message's way (`statusHistory`).
+    #[derive(Default)]
     pub struct StatusChange {
         /// What the message became.
         status: Status = "status",

@@ -15,8 +15,11 @@ use crate::timestamp::Timestamp;
 /// Where one message stands.
 pub(super) enum Place {
     At(Cursor),
-    /// The fault says what is missing, without quoting the message.
-    Nowhere(&'static str),
+    /// The fault says what is missing, without quoting the message; the path, in which field.
+    Nowhere {
+        path: Option<&'static str>,
+        fault: &'static str,
+    },
 }
 
 /// The two fields that tell it, as they stand in the text.
@@ -42,12 +45,13 @@ struct SessionField<'a> {
 
 pub(super) fn place_of(raw: &RawValue) -> Place {
     if !raw.get().starts_with('{') {
-        return Place::Nowhere("it is no object");
+        return Place::Nowhere { path: None, fault: "it is no object" };
     }
     let Some(PlaceTexts { id, timestamp }) = skim(raw.get()).or_else(|| read(raw.get())) else {
-        return Place::Nowhere(
-            "its `_id` or `timestamp` comes twice, or the name of a field cannot be read",
-        );
+        return Place::Nowhere {
+            path: None,
+            fault: "its `_id` or `timestamp` comes twice, or the name of a field cannot be read",
+        };
     };
     let id: Option<Cow<'_, str>> = id.and_then(|id| match id.as_bytes() {
         // Nearly every id is plain, and then what stands between the quotes is the id.
@@ -57,16 +61,20 @@ pub(super) fn place_of(raw: &RawValue) -> Place {
         _ => serde_json::from_str::<String>(id).ok().map(Cow::Owned),
     });
     let Some(id) = id.filter(|id| is_well_formed(id)) else {
-        return Place::Nowhere("its `_id` is missing or is not a string of a-z and 0-9");
+        return Place::Nowhere {
+            path: Some("_id"),
+            fault: "its `_id` is missing or is not a string of a-z and 0-9",
+        };
     };
     let millis: Option<i64> = timestamp.and_then(|time| serde_json::from_str(time).ok());
     match millis {
         Some(millis) if millis >= 0 => {
             Place::At(Cursor { timestamp: Timestamp::from_millis(millis), id: id.as_ref().into() })
         }
-        _ => Place::Nowhere(
-            "its `timestamp` is missing or is not a whole number of epoch milliseconds",
-        ),
+        _ => Place::Nowhere {
+            path: Some("timestamp"),
+            fault: "its `timestamp` is missing or is not a whole number of epoch milliseconds",
+        },
     }
 }
 

@@ -87,32 +87,32 @@ fn what_is_not_the_endpoint_s_is_refused_without_quoting_it() {
     }
 }
 
-/// Texts of which each is a bad message, and whether it has a place.
-const BAD: &[(&str, bool)] = &[
-    ("null", false),
-    ("7", false),
-    ("\"text\"", false),
-    ("[]", false),
-    ("{}", false),
-    (r#"{"_id":"a"}"#, false),
-    (r#"{"timestamp":5}"#, false),
-    (r#"{"_id":7,"timestamp":5}"#, false),
-    (r#"{"_id":"A","timestamp":5}"#, false),
-    (r#"{"_id":"a","timestamp":-5}"#, false),
-    (r#"{"_id":"a","timestamp":5.5}"#, false),
-    (r#"{"_id":"a","timestamp":"5"}"#, false),
-    (r#"{"_id":"a","timestamp":9999999999999999999999}"#, false),
-    (r#"{"_id":"a","_id":"b","timestamp":5}"#, false),
-    (r#"{"\ud800":1,"_id":"a","timestamp":5}"#, false),
-    (r#"{"_id":"a","timestamp":5,"text":7}"#, true),
-    (r#"{"_id":"\u0061","timestamp":5,"status":1e99}"#, true),
-    (r#"{"_id":"a","timestamp":5,"media":[{"mediaType":1}]}"#, true),
+/// Texts of which each is a bad message, whether it has a place, and which field is at fault.
+const BAD: &[(&str, bool, Option<&str>)] = &[
+    ("null", false, None),
+    ("7", false, None),
+    ("\"text\"", false, None),
+    ("[]", false, None),
+    ("{}", false, Some("_id")),
+    (r#"{"_id":"a"}"#, false, Some("timestamp")),
+    (r#"{"timestamp":5}"#, false, Some("_id")),
+    (r#"{"_id":7,"timestamp":5}"#, false, Some("_id")),
+    (r#"{"_id":"A","timestamp":5}"#, false, Some("_id")),
+    (r#"{"_id":"a","timestamp":-5}"#, false, Some("timestamp")),
+    (r#"{"_id":"a","timestamp":5.5}"#, false, Some("timestamp")),
+    (r#"{"_id":"a","timestamp":"5"}"#, false, Some("timestamp")),
+    (r#"{"_id":"a","timestamp":9999999999999999999999}"#, false, Some("timestamp")),
+    (r#"{"_id":"a","_id":"b","timestamp":5}"#, false, None),
+    (r#"{"\ud800":1,"_id":"a","timestamp":5}"#, false, None),
+    (r#"{"_id":"a","timestamp":5,"text":7}"#, true, Some("text")),
+    (r#"{"_id":"\u0061","timestamp":5,"status":1e99}"#, true, Some("status")),
+    (r#"{"_id":"a","timestamp":5,"media":[{"mediaType":1}]}"#, true, Some("media[0].mediaType")),
 ];
 
 #[test]
 fn one_bad_message_costs_itself_alone() {
     let good = |id: &str| format!(r#"{{"_id":"{id}","timestamp":5,"text":"hi"}}"#);
-    for (bad, has_place) in BAD {
+    for (bad, has_place, path) in BAD {
         let body = format!(r#"{{"messages":[{},{bad},{}],"minTime":5}}"#, good("x"), good("y"));
         let page = decode::<Message>(body.as_bytes()).unwrap();
         assert_eq!(page.chat_start, at(5));
@@ -124,7 +124,7 @@ fn one_bad_message_costs_itself_alone() {
         assert!(page.messages[0].is_ok() && page.messages[2].is_ok());
         let error = page.messages[1].as_ref().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MalformedMessage);
-        assert_eq!(error.raw_message(), Some(*bad));
+        assert_eq!((error.raw_message(), error.path()), (Some(*bad), *path));
     }
 }
 

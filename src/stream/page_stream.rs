@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::{FusedStream, Stream};
 
-use super::Stats;
-use super::source::{Pages, Source};
+use super::source::{Pages, ReadyPage, Source};
+use super::stats::{Stats, share, tell_of_skipped};
 use crate::chat_time::Span;
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
@@ -18,10 +18,11 @@ use crate::walk::End;
 /// The new messages of one page.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Page {
+pub struct Page<T = Message> {
     /// Newest first.
-    pub messages: Vec<Message>,
-    /// Those that could not be read, newest first.
+    pub messages: Vec<T>,
+    /// Those that could not be read, newest first; empty with
+    /// [`skip_malformed`](crate::Messages::skip_malformed).
     pub malformed: Vec<Error>,
     /// The span of the whole chat, as this page's response stated it or, where that said nothing, the latest
     /// before it.
@@ -29,7 +30,8 @@ pub struct Page {
 }
 
 /// The messages of a chat page by page, newest first: made by
-/// [`Messages::pages`](crate::Messages::pages).
+/// [`Messages::pages`](crate::Messages::pages), or as the caller's own type by
+/// [`Messages::pages_as`](crate::Messages::pages_as).
 ///
 /// It needs what a [`MessageStream`](crate::MessageStream) needs and behaves as that does, with the same
 /// laziness, order, cancel safety and errors; a page that brings nothing new is not handed out. A message that
@@ -57,23 +59,90 @@ pub struct Page {
 /// # }
 /// ```
 #[must_use = "streams do nothing unless polled"]
-pub struct PageStream {
-    pages: Pages<Message>,
+pub struct PageStream<T = Message> {
+    pages: Pages<T>,
     position: Position,
+    progress: Option<f64>,
     messages: u64,
+    malformed: u64,
+    skip_malformed: bool,
 }
 
-impl PageStream {
-    pub(crate) fn new(source: Source<Message>) -> Self {
+/// Nothing in it is pinned in place, whatever `T` is.
+impl<T> Unpin for PageStream<T> {}
+
+impl<T> PageStream<T> {
+    pub(crate) fn new(source: Source<T>) -> Self {
+        let skip_malformed = source.skip_malformed;
         let pages = Pages::new(source);
         let position = pages.position().clone();
-        Self { pages, position, messages: 0 }
+        Self { pages, position, progress: None, messages: 0, malformed: 0, skip_malformed }
     }
 
     /// Where the last page handed out left the walk.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::TryStreamExt;
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+    /// # use texter_history::Client;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(120).tie_share(0.0);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut pages = client.messages(chat_id).page_size(100).pages();
+    /// let page = pages.try_next().await?.unwrap();
+    /// assert_eq!(pages.checkpoint().cursor().unwrap().id, page.messages[99].id);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
         self.pages.checkpoint(self.position.clone())
+    }
+
+    /// The span of the whole chat, from the latest response; `None` before one, and for an empty chat. With
+    /// [`prefetch`](crate::Messages::prefetch) it may be newer than the last page's own
+    /// ([`Page::chat_span`]).
+    #[must_use]
+    pub fn chat_span(&self) -> Option<Span> {
+        self.pages.chat_span()
+    }
+
+    /// How much of the time range being walked lies behind with the last page handed out, from 0.0 to 1.0; `None`
+    /// before the first page. It never falls, and is 1.0 at the end (not after a failure).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::TryStreamExt;
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+    /// # use texter_history::Client;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(120).tie_share(0.0);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut pages = client.messages(chat_id).page_size(50).pages();
+    /// assert_eq!((pages.progress(), pages.chat_span()), (None, None));
+    /// while let Some(page) = pages.try_next().await? {
+    ///     println!("{} messages, {:.0} %", page.messages.len(), 100.0 * pages.progress().unwrap());
+    ///     assert_eq!(pages.chat_span(), page.chat_span);
+    /// }
+    /// assert_eq!(pages.progress(), Some(1.0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn progress(&self) -> Option<f64> {
+        if self.end().is_some_and(|end| end != End::Failed) {
+            return Some(1.0);
+        }
+        self.progress
     }
 
     /// Why the stream ended; `None` while it has not.
@@ -82,10 +151,39 @@ impl PageStream {
         self.pages.end()
     }
 
+    /// How many messages have been fetched and not yet handed out: those of the pages that wait, which only
+    /// [`prefetch`](crate::Messages::prefetch) lets them do. Those that cannot be read count, unless
+    /// [`skip_malformed`](crate::Messages::skip_malformed) leaves them out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::TryStreamExt;
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+    /// # use texter_history::Client;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(500);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut pages = client.messages(chat_id).page_size(50).prefetch(2).pages();
+    /// while let Some(page) = pages.try_next().await? {
+    ///     assert!(page.messages.len() <= 50 && pages.in_hand() <= 100);
+    /// }
+    /// assert_eq!(pages.in_hand(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn in_hand(&self) -> usize {
+        self.pages.waiting(self.skip_malformed)
+    }
+
     /// What the walk has cost and brought so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats { messages: self.messages, ..self.pages.stats() }
+        Stats { messages: self.messages, malformed: self.malformed, ..self.pages.stats() }
     }
 
     /// After a failed page ended the stream, lets the next poll ask again from the checkpoint, as
@@ -93,38 +191,66 @@ impl PageStream {
     pub fn resume(&mut self) {
         self.pages.resume();
     }
-}
 
-impl Stream for PageStream {
-    type Item = Result<Page, Error>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        let Some(page) = ready!(this.pages.poll_next(cx)).transpose()? else {
-            return Poll::Ready(None);
-        };
-        this.position = page.start;
-        this.position.advance(&page.keys);
+    /// What of a page is handed out; `None` if nothing is.
+    fn take(&mut self, page: ReadyPage<T>) -> Option<Page<T>> {
+        self.position = page.start;
+        self.position.advance(&page.keys);
+        let chat_span = page.chat_span;
+        if let Some(span) = chat_span.or_else(|| self.pages.chat_span()) {
+            let (newest, oldest) = self.pages.range(span);
+            let behind = share(newest, oldest, self.position.timestamp());
+            self.progress = Some(self.progress.map_or(behind, |least| behind.max(least)));
+        }
         let (mut messages, mut malformed) = (Vec::with_capacity(page.messages.len()), Vec::new());
         for message in page.messages.into_iter().rev() {
             match message {
                 Ok(message) => messages.push(message),
-                Err(error) => malformed.push(error),
+                Err(error) => {
+                    self.malformed += 1;
+                    if self.skip_malformed {
+                        tell_of_skipped(&error);
+                    } else {
+                        malformed.push(error);
+                    }
+                }
             }
         }
-        this.messages += messages.len() as u64;
-        this.pages.poll_ahead(cx);
-        Poll::Ready(Some(Ok(Page { messages, malformed, chat_span: page.chat_span })))
+        self.messages += messages.len() as u64;
+        let empty = messages.is_empty() && malformed.is_empty();
+        (!empty).then_some(Page { messages, malformed, chat_span })
     }
 }
 
-impl FusedStream for PageStream {
+impl<T> Stream for PageStream<T> {
+    type Item = Result<Page<T>, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            let Some(page) = ready!(this.pages.poll_next(cx)).transpose()? else {
+                return Poll::Ready(None);
+            };
+            if let Some(page) = this.take(page) {
+                this.pages.poll_ahead(cx);
+                return Poll::Ready(Some(Ok(page)));
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let waiting = self.pages.pages_waiting(self.skip_malformed);
+        (waiting, self.pages.end().map(|_| waiting))
+    }
+}
+
+impl<T> FusedStream for PageStream<T> {
     fn is_terminated(&self) -> bool {
         self.end().is_some()
     }
 }
 
-impl fmt::Debug for PageStream {
+impl<T> fmt::Debug for PageStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PageStream").field("pages", &self.pages).finish_non_exhaustive()
     }

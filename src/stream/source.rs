@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::Stats;
+use super::stats::Stats;
 use crate::chat_time::{ChatTime, Span};
 use crate::checkpoint::Checkpoint;
 use crate::cursor::{Cursor, Key};
@@ -30,9 +30,21 @@ pub(crate) struct Source<T> {
     pub(crate) bounds: Bounds,
     pub(crate) position: Position,
     pub(crate) prefetch: usize,
-    /// Why nothing can be asked.
-    pub(crate) refusal: Option<Error>,
+    pub(crate) skip_malformed: bool,
+    /// Pages that are there before anything is asked, in the order in which they are handed out.
+    pub(crate) in_hand: Vec<DecodedPage<T>>,
+    pub(crate) begin: Begin,
     pub(crate) decode: Decode<T>,
+}
+
+/// What comes behind the messages that are in hand when a stream begins.
+pub(crate) enum Begin {
+    /// What the server has.
+    Ask,
+    /// Nothing can be asked, and this says why.
+    Refused(Error),
+    /// Nothing.
+    Ended(End),
 }
 
 /// What of an answer is to be handed out.
@@ -42,12 +54,22 @@ pub(super) struct ReadyPage<T> {
     /// Ascending, as `messages`: the last is handed out first.
     pub(super) keys: Vec<Key>,
     pub(super) messages: Vec<Result<T, Error>>,
+    /// How many of the messages cannot be read.
+    pub(super) malformed: usize,
     pub(super) chat_span: Option<Span>,
 }
 
-/// A page that was read before there was a stream: keys and messages, ascending.
-#[cfg(feature = "testing")]
-pub(crate) type ReplayedPage<T = crate::Message> = (Vec<Key>, Vec<Result<T, Error>>);
+impl<T> ReadyPage<T> {
+    /// One of which everything has been handed out.
+    pub(super) fn empty(start: Position) -> Self {
+        Self { start, keys: Vec::new(), messages: Vec::new(), malformed: 0, chat_span: None }
+    }
+
+    /// How many messages there are to hand out, if those that cannot be read are, or are not.
+    pub(super) fn to_hand_out(&self, skip_malformed: bool) -> usize {
+        self.messages.len().saturating_sub(if skip_malformed { self.malformed } else { 0 })
+    }
+}
 
 /// A page that has been asked for.
 struct Flight {
@@ -97,11 +119,19 @@ pub(super) struct Pages<T> {
 
 impl<T> Pages<T> {
     pub(super) fn new(source: Source<T>) -> Self {
-        let state = match source.refusal {
-            Some(error) => State::Failed(error),
-            None if source.bounds.max_messages == Some(0) => State::Ended(End::ReachedMax),
-            None => State::Idle,
+        let state = match source.begin {
+            Begin::Ask => State::Idle,
+            Begin::Refused(error) => State::Failed(error),
+            Begin::Ended(end) => State::Ended(end),
         };
+        let mut start = source.position.clone();
+        let in_hand = source.in_hand.into_iter().map(|DecodedPage { keys, messages, .. }| {
+            let malformed = messages.iter().filter(|message| message.is_err()).count();
+            let page = ReadyPage { keys, messages, malformed, ..ReadyPage::empty(start.clone()) };
+            start.advance(&page.keys);
+            page
+        });
+        let waiting = in_hand.collect();
         Self {
             endpoint: source.endpoint,
             chat: source.chat,
@@ -113,23 +143,10 @@ impl<T> Pages<T> {
             askable: !matches!(state, State::Failed(_)),
             walk: Walk::new(source.bounds, source.position),
             state,
-            waiting: VecDeque::new(),
+            waiting,
             chat_span: None,
             stats: Stats::default(),
         }
-    }
-
-    /// Puts pages in hand as if they had been fetched, with the end behind them.
-    #[cfg(feature = "testing")]
-    pub(super) fn replay(&mut self, pages: Vec<ReplayedPage<T>>) {
-        let mut start = self.walk.position().clone();
-        for (keys, messages) in pages {
-            let mut end = start.clone();
-            end.advance(&keys);
-            self.waiting.push_back(ReadyPage { start, keys, messages, chat_span: None });
-            start = end;
-        }
-        self.state = State::Ended(End::ReachedStart);
     }
 
     /// The next page with something to hand out; after the last one `None`, for ever.
@@ -243,7 +260,7 @@ impl<T> Pages<T> {
             Ok(next) => self.follow(next, &fetch),
             Err(error) => match error.status().and_then(|status| self.walk.refused(&ask, status)) {
                 Some(next) => self.follow(next, &fetch),
-                None => State::Failed(self.at(error, &ask)),
+                None => State::Failed(self.at(error, self.walk.position())),
             },
         };
         let Some(ahead) = ahead else { return };
@@ -263,7 +280,7 @@ impl<T> Pages<T> {
                 let stalled = Error::new(ErrorKind::Stalled, why.to_string())
                     .with_attempts(fetch.attempts(), fetch.elapsed())
                     // The last question may have been another one than what comes next.
-                    .at(self.chat.as_str(), self.walk.position().cursor.as_ref());
+                    .at(&self.chat, self.walk.position().cursor.as_ref());
                 State::Failed(stalled)
             }
         }
@@ -291,18 +308,21 @@ impl<T> Pages<T> {
             Kept::AllAsTheyCame => (keys, messages),
             Kept::Only(indices) => pick(keys, messages, &indices),
         };
+        let mut malformed = 0;
         for message in &mut messages {
             if let Err(error) = message {
+                malformed += 1;
                 let fault = std::mem::replace(error, Error::new(ErrorKind::MalformedMessage, ""));
-                *error = self.at(fault, ask).with_attempts(fetch.attempts(), fetch.elapsed());
+                *error = self.at(fault, &start).with_attempts(fetch.attempts(), fetch.elapsed());
             }
         }
-        self.waiting.push_back(ReadyPage { start, keys, messages, chat_span: self.chat_span });
+        let chat_span = self.chat_span;
+        self.waiting.push_back(ReadyPage { start, keys, messages, malformed, chat_span });
         Ok(verdict.next)
     }
 
-    fn at(&self, error: Error, ask: &Ask) -> Error {
-        error.at(self.chat.as_str(), ask.cursor.as_ref())
+    fn at(&self, error: Error, behind: &Position) -> Error {
+        error.at(&self.chat, behind.cursor.as_ref())
     }
 
     fn count(&mut self, flight: &Flight) {
@@ -324,8 +344,14 @@ impl<T> Pages<T> {
         }
     }
 
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.iter().map(|page| page.messages.len()).sum()
+    /// How many messages wait to be handed out.
+    pub(super) fn waiting(&self, skip_malformed: bool) -> usize {
+        self.waiting.iter().map(|page| page.to_hand_out(skip_malformed)).sum()
+    }
+
+    /// How many pages wait that have something to hand out.
+    pub(super) fn pages_waiting(&self, skip_malformed: bool) -> usize {
+        self.waiting.iter().filter(|page| page.to_hand_out(skip_malformed) > 0).count()
     }
 
     pub(super) fn prefetch(&self) -> usize {
@@ -411,7 +437,7 @@ impl<T> fmt::Debug for Pages<T> {
             .field("chat", &self.chat)
             .field("state", &format_args!("{state}"))
             .field("cursor", &cursor)
-            .field("waiting", &self.waiting())
+            .field("waiting", &self.waiting(false))
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

@@ -1,7 +1,10 @@
 //! The streams over a scripted transport: what is asked, when, and what comes out.
 
+mod checkpoints;
 mod cost;
 mod failure;
+mod malformed;
+mod pages;
 mod prefetch;
 mod property;
 mod state;

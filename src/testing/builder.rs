@@ -33,9 +33,10 @@ pub struct FakeTexterBuilder {
     port: u16,
 }
 
-impl FakeTexterBuilder {
-    pub(super) fn new() -> Self {
-        Self {
+impl FakeTexter {
+    /// Describes a server.
+    pub fn builder() -> FakeTexterBuilder {
+        FakeTexterBuilder {
             chats: HashMap::new(),
             token: "fake-token".into(),
             forbidden: false,
@@ -49,7 +50,9 @@ impl FakeTexterBuilder {
             port: 0,
         }
     }
+}
 
+impl FakeTexterBuilder {
     /// Adds a chat; one of the same id is replaced.
     pub fn chat(mut self, chat: FakeChat) -> Self {
         let (id, chat) = chat.stored();
@@ -190,7 +193,7 @@ impl FakeTexterBuilder {
                 second: (Instant::now(), 0),
             }),
         };
-        Ok(FakeTexter::new(listener, address, shared))
+        Ok(FakeTexter::serving(listener, address, shared))
     }
 }
 

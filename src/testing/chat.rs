@@ -4,6 +4,8 @@ use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 
 use super::rulebook::Row;
+use crate::id::{BotSessionId, ChatId, MessageId};
+use crate::message::Message;
 use crate::timestamp::Timestamp;
 
 /// A message that the fake server holds: its JSON text, and where the server believes it to stand.
@@ -20,10 +22,10 @@ impl FakeMessage {
     /// A message that stands at `timestamp` with `id`, whatever its JSON text says: for messages that a
     /// client cannot read.
     #[must_use]
-    pub fn placed(timestamp: Timestamp, id: impl Into<String>, json: impl Into<String>) -> Self {
+    pub fn placed(timestamp: Timestamp, id: impl Into<MessageId>, json: impl Into<String>) -> Self {
         Self {
             timestamp: timestamp.as_millis(),
-            id: id.into(),
+            id: id.into().into(),
             bot_session: None,
             hidden: false,
             json: json.into(),
@@ -32,8 +34,8 @@ impl FakeMessage {
 
     /// A short text message.
     #[must_use]
-    pub fn text(timestamp: Timestamp, id: impl Into<String>, text: &str) -> Self {
-        let id = id.into();
+    pub fn text(timestamp: Timestamp, id: impl Into<MessageId>, text: &str) -> Self {
+        let id: MessageId = id.into();
         let json = serde_json::json!({
             "_id": id, "timestamp": timestamp.as_millis(), "type": "text", "text": text,
             "direction": "incoming",
@@ -41,10 +43,26 @@ impl FakeMessage {
         Self::placed(timestamp, id, json.to_string())
     }
 
-    /// Makes it one of a bot session, for the server's filter.
+    /// Makes it one of a bot session: for the server's filter and, if its JSON text is an object, in that text too,
+    /// which is then written anew. A client that reads a session leaves out what does not say that it belongs to it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use texter_history::Timestamp;
+    /// use texter_history::testing::FakeMessage;
+    ///
+    /// let message = FakeMessage::text(Timestamp::from_millis(1_000), "a1", "Hi").bot_session("s1");
+    /// assert_eq!(message.to_value()["botSessionId"], "s1");
+    /// ```
     #[must_use]
-    pub fn bot_session(mut self, id: impl Into<String>) -> Self {
-        self.bot_session = Some(id.into());
+    pub fn bot_session(mut self, id: impl Into<BotSessionId>) -> Self {
+        let id: String = id.into().into();
+        if let Value::Object(mut fields) = self.to_value() {
+            fields.insert("botSessionId".into(), id.clone().into());
+            self.json = Value::Object(fields).to_string();
+        }
+        self.bot_session = Some(id);
         self
     }
 
@@ -94,6 +112,32 @@ impl From<Value> for FakeMessage {
     }
 }
 
+/// The server gives it as it serialises.
+///
+/// # Examples
+///
+/// ```
+/// use texter_history::testing::FakeMessage;
+/// use texter_history::{Message, Timestamp};
+///
+/// let mut message = Message::new("a1", Timestamp::from_millis(1_000));
+/// message.bot_session_id = Some("s1".into());
+/// let fake = FakeMessage::from(message);
+/// assert_eq!(fake.json(), r#"{"_id":"a1","timestamp":1000,"botSessionId":"s1"}"#);
+/// ```
+impl From<Message> for FakeMessage {
+    #[expect(clippy::expect_used, reason = "a message is an object with text for names")]
+    fn from(message: Message) -> Self {
+        Self {
+            json: serde_json::to_string(&message).expect("a message can be written as JSON"),
+            timestamp: message.timestamp.as_millis(),
+            id: message.id.into(),
+            bot_session: message.bot_session_id.map(Into::into),
+            hidden: false,
+        }
+    }
+}
+
 /// A chat of the fake server.
 #[derive(Clone, Debug)]
 #[must_use = "a chat does nothing until a server has it"]
@@ -104,8 +148,8 @@ pub struct FakeChat {
 
 impl FakeChat {
     /// An empty chat.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into(), messages: Vec::new() }
+    pub fn new(id: impl Into<ChatId>) -> Self {
+        Self { id: id.into().into(), messages: Vec::new() }
     }
 
     /// Adds messages, in any order. Those of one timestamp keep the order given, as far as the server's

@@ -4,6 +4,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use super::chat::FakeMessage;
+use crate::id::ChatId;
 use crate::timestamp::Timestamp;
 
 /// Generates a conversation: regular messages of all types in both directions, bot sessions, system
@@ -54,8 +55,8 @@ impl Conversation {
     }
 
     /// The chat that the messages name. Default `67bf11038b24880cc966f799`.
-    pub fn chat_id(mut self, id: impl Into<String>) -> Self {
-        self.chat_id = id.into();
+    pub fn chat_id(mut self, id: impl Into<ChatId>) -> Self {
+        self.chat_id = id.into().into();
         self
     }
 

@@ -8,15 +8,18 @@ use futures_util::FutureExt;
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 
+use crate::chat_time::ChatTime;
 use crate::cursor::{Cursor, Key};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
+use crate::id::ChatId;
 use crate::message::Message;
-use crate::page::decoder;
+use crate::page::{DecodedPage, decoder};
 use crate::query::Messages;
 use crate::retry::RetryPolicy;
-use crate::stream::MessageStream;
+use crate::stream::{Begin, MessageStream, Source};
 use crate::transport::{Sending, Transport};
+use crate::walk::End;
 
 /// A stream over messages that are in memory already, for code that takes a [`MessageStream`].
 ///
@@ -27,18 +30,19 @@ use crate::transport::{Sending, Transport};
 ///
 /// ```
 /// use futures::StreamExt;
-/// use texter_history::Message;
 /// use texter_history::testing::stream_of;
+/// use texter_history::{End, Message, Timestamp};
 ///
-/// let newer: Message = serde_json::from_str(r#"{"_id": "b", "timestamp": 2}"#)?;
-/// let older: Message = serde_json::from_str(r#"{"_id": "a", "timestamp": 1}"#)?;
-/// let stream = stream_of("67bf11038b24880cc966f799", [vec![newer, older]]);
-/// assert_eq!(futures::executor::block_on(stream.count()), 2);
-/// # Ok::<(), serde_json::Error>(())
+/// let newer = Message::new("b", Timestamp::from_millis(2));
+/// let older = Message::new("a", Timestamp::from_millis(1));
+/// let mut stream = stream_of("67bf11038b24880cc966f799", [vec![newer, older]]);
+/// assert_eq!(futures::executor::block_on(stream.by_ref().count()), 2);
+/// assert_eq!(stream.end(), Some(End::ReachedStart));
+/// assert_eq!(stream.checkpoint().cursor().unwrap().id, "a");
 /// ```
 #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a constant URL can be read")]
 pub fn stream_of(
-    chat_id: impl Into<String>,
+    chat_id: impl Into<ChatId>,
     pages: impl IntoIterator<Item = Vec<Message>>,
 ) -> MessageStream {
     let base = Url::parse("http://localhost").expect("a URL");
@@ -54,9 +58,20 @@ pub fn stream_of(
         let keys = messages.iter().map(|message| {
             Key::Placed(Cursor { timestamp: message.timestamp, id: message.id.clone() })
         });
-        (keys.collect(), messages.into_iter().map(Ok).collect())
+        DecodedPage {
+            keys: keys.collect(),
+            messages: messages.into_iter().map(Ok).collect(),
+            of_other_session: Vec::new(),
+            chat_start: ChatTime::Unknown,
+            chat_latest: ChatTime::Unknown,
+        }
     });
-    Messages::new(Arc::new(endpoint), chat_id.into()).replay(pages.collect())
+    let query = Messages::new(Arc::new(endpoint), chat_id.into());
+    MessageStream::new(Source {
+        in_hand: pages.collect(),
+        begin: Begin::Ended(End::ReachedStart),
+        ..query.source(decoder::<Message>())
+    })
 }
 
 /// The messages that a stream would make of one body, in the body's order.

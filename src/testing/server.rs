@@ -20,7 +20,6 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use super::builder::FakeTexterBuilder;
 use super::chat::{FakeChat, FakeMessage, StoredChat};
 use super::connection::{Connection, Instead};
 use super::fault::Fault;
@@ -61,15 +60,10 @@ pub(super) struct State {
 }
 
 impl FakeTexter {
-    pub(super) fn new(listener: TcpListener, address: SocketAddr, shared: Shared) -> Self {
+    pub(super) fn serving(listener: TcpListener, address: SocketAddr, shared: Shared) -> Self {
         let shared = Arc::new(shared);
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared))).abort_handle();
         Self { address, shared, serving }
-    }
-
-    /// Describes a server.
-    pub fn builder() -> FakeTexterBuilder {
-        FakeTexterBuilder::new()
     }
 
     /// What a client takes as its base URL.
@@ -102,7 +96,8 @@ impl FakeTexter {
     }
 
     /// Adds a message to a chat, as when one arrives. A chat that is not there is made.
-    pub fn add_message(&self, chat_id: &str, message: impl Into<FakeMessage>) {
+    pub fn add_message(&self, chat_id: impl AsRef<str>, message: impl Into<FakeMessage>) {
+        let chat_id = chat_id.as_ref();
         let mut state = self.shared.state();
         match state.chats.get_mut(chat_id) {
             Some(chat) => chat.add(message.into()),
@@ -114,9 +109,9 @@ impl FakeTexter {
     }
 
     /// Takes a message out of a chat, as when one is deleted.
-    pub fn remove_message(&self, chat_id: &str, message_id: &str) {
-        if let Some(chat) = self.shared.state().chats.get_mut(chat_id) {
-            chat.remove(message_id);
+    pub fn remove_message(&self, chat_id: impl AsRef<str>, message_id: impl AsRef<str>) {
+        if let Some(chat) = self.shared.state().chats.get_mut(chat_id.as_ref()) {
+            chat.remove(message_id.as_ref());
         }
     }
 
@@ -199,30 +194,30 @@ impl Shared {
     ) -> io::Result<Response<Body>> {
         let (parts, _) = request.into_parts();
         let request = RecordedRequest::new(&parts);
-        let fault = self.record(&request);
+        let (number, fault) = self.record(&request);
         // A sleep of nothing would last until the timer's next tick.
         if !self.latency.is_zero() {
             sleep(self.latency).await;
         }
         let (after, pace) = match fault {
             None => (None, self.pace()),
-            Some((_, Fault::Answer { status, headers, body })) => {
+            Some(Fault::Answer { status, headers, body }) => {
                 return response(status, &headers, pieces(vec![body], None));
             }
-            Some((_, Fault::Close)) => return Err(io::ErrorKind::ConnectionAborted.into()),
-            Some((_, Fault::RawBytes(bytes))) => {
+            Some(Fault::Close) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            Some(Fault::RawBytes(bytes)) => {
                 instead.say(bytes);
                 return response(200, &[], pieces(Vec::new(), None));
             }
-            Some((_, Fault::Hang { after: 0 })) => {
+            Some(Fault::Hang { after: 0 }) => {
                 std::future::pending::<Infallible>().await;
                 (None, None)
             }
-            Some((_, Fault::Hang { after })) => (Some((after, false)), self.pace()),
-            Some((_, Fault::CutBody { after })) => (Some((after, true)), self.pace()),
-            Some((_, Fault::Drip { bytes, every })) => (None, Some((bytes.max(1), every))),
+            Some(Fault::Hang { after }) => (Some((after, false)), self.pace()),
+            Some(Fault::CutBody { after }) => (Some((after, true)), self.pace()),
+            Some(Fault::Drip { bytes, every }) => (None, Some((bytes.max(1), every))),
         };
-        let (status, mut headers, mut body) = self.right_answer(&request);
+        let (status, mut headers, mut body) = self.right_answer(&request, number);
         let takes_gzip =
             request.header("accept-encoding").is_some_and(|value| value.contains("gzip"));
         if self.gzip && takes_gzip {
@@ -237,8 +232,8 @@ impl Shared {
         }
     }
 
-    /// Counts the request, and says whether and how it fails.
-    fn record(&self, request: &RecordedRequest) -> Option<(u64, Fault)> {
+    /// Counts the request: its number, and whether and how it fails.
+    fn record(&self, request: &RecordedRequest) -> (u64, Option<Fault>) {
         let mut state = self.state();
         let number = state.request_count;
         state.request_count += 1;
@@ -248,7 +243,7 @@ impl Shared {
         let scripted = state.scripted.pop_front();
         let fault =
             scripted.or_else(|| state.faults.as_mut().and_then(|faults| faults(request, number)));
-        fault.map(|fault| (number, fault))
+        (number, fault)
     }
 
     /// The size of a piece, and the pause between two, that keep to the bandwidth.
@@ -259,7 +254,11 @@ impl Shared {
     }
 
     /// The answer of a server that works: status, headers, and the body in pieces.
-    fn right_answer(&self, request: &RecordedRequest) -> (u16, Vec<(String, String)>, Vec<Bytes>) {
+    fn right_answer(
+        &self,
+        request: &RecordedRequest,
+        number: u64,
+    ) -> (u16, Vec<(String, String)>, Vec<Bytes>) {
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         let refused = |status: u16, headers, why: &str| {
             let body = serde_json::json!({ "error": why }).to_string();
@@ -267,7 +266,6 @@ impl Shared {
         };
         let authorization = format!("Bearer {}", self.token);
         let mut state = self.state();
-        let number = state.request_count;
         if let Some((allowed, retry_after)) = self.rate_limit {
             if state.second.0.elapsed() >= Duration::from_secs(1) {
                 state.second = (Instant::now(), 0);
@@ -300,7 +298,7 @@ impl Shared {
             limit: request.limit.unwrap_or(DEFAULT_LIMIT),
             before: request.before.as_ref().map(|(time, id)| (*time, id.as_str())),
             bot_session: request.bot_session.as_deref(),
-            number: number - 1,
+            number,
         };
         match self.rules.page(&chat.entries, asked) {
             Ok(page) => (200, headers, chat.body(&page, self.rules.times(&chat.entries))),

@@ -57,15 +57,25 @@ async fn a_failure_is_told_in_words_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_number_is_no_time() {
+    let server = server_with(5).start().await.unwrap();
+    for number in ["1757055477", "1757055477000", "0"] {
+        let ended = run("history", &server, &[CHAT, "--since", number]).await;
+        assert!(!ended.success, "{number}: {}", ended.stdout);
+        assert!(ended.stderr.contains("write it as RFC 3339"), "{number}: {}", ended.stderr);
+        assert!(ended.stderr.contains("2025-01-31"), "{number}: {}", ended.stderr);
+    }
+    assert_eq!(server.request_count(), 0);
+}
+
+#[tokio::test]
 async fn history_reads_a_session_and_lets_no_text_steer_the_terminal() {
     let at = |millis| Timestamp::from_millis(millis);
     let messages = [
         FakeMessage::text(at(1_000), "a", "before"),
         FakeMessage::text(at(2_000), "b", "\u{1b}[2Jred\nline\u{7}").bot_session("s1"),
     ];
-    let mut own = messages[1].to_value();
-    own["botSessionId"] = "s1".into();
-    let chat = FakeChat::new(CHAT).messages([messages[0].clone(), own.into()]);
+    let chat = FakeChat::new(CHAT).messages(messages);
     let server = FakeTexter::builder().chat(chat).start().await.unwrap();
     let ended = run("history", &server, &[CHAT, "--session", "s1"]).await;
     assert!(ended.success, "{}", ended.stderr);
@@ -92,7 +102,7 @@ async fn find_goes_on_behind_a_message_that_cannot_be_read() {
     let ended = run("find", &server, &[&wanted, CHAT]).await;
     assert!(ended.success, "{}", ended.stderr);
     assert!(ended.stdout.starts_with(&format!("found {wanted} after ")), "{}", ended.stdout);
-    assert!(ended.stderr.contains("message odd cannot be read"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("cannot be read: 1 messages"), "{}", ended.stderr);
 }
 
 #[tokio::test]

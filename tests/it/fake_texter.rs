@@ -1,5 +1,6 @@
 //! The fake server itself, against every rule of the reference.
 
+use futures::{StreamExt, TryStreamExt};
 use serde_json::Value;
 use texter_history::testing::{
     Conversation, CursorReading, FakeChat, FakeMessage, FakeTexter, FakeTexterBuilder, Fault,
@@ -7,7 +8,7 @@ use texter_history::testing::{
 };
 use texter_history::{Message, Timestamp};
 
-use super::{CHAT, conversation, server_with};
+use super::{CHAT, client_of, conversation, ids as ids_of, server_with};
 
 const ALL: &str = "beforeTime=253402300799999&beforeId=ffffffffffffffffffffffff";
 
@@ -175,6 +176,45 @@ async fn messages_come_and_go() {
     let request = &server.requests()[0];
     assert_eq!((request.method.as_str(), request.limit), ("GET", None));
     assert_eq!(request.before, Some((253_402_300_799_999, "f".repeat(24))));
+}
+
+#[tokio::test]
+async fn a_session_of_made_up_messages_is_walked() {
+    for filter in
+        [SessionFilter::BothApply, SessionFilter::CursorIgnored, SessionFilter::SessionIgnored]
+    {
+        let server = tied().session_filter(filter).start().await.unwrap();
+        let client = client_of(&server).build().unwrap();
+        let query = client.messages(CHAT).bot_session("s1").page_size(1);
+        let session: Vec<Message> = query.stream().try_collect().await.unwrap();
+        assert_eq!(ids_of(&session), ["b", "a"], "{filter:?}");
+        assert!(session.iter().all(|message| message.bot_session_id.as_ref().unwrap() == "s1"));
+    }
+    // What is no object keeps its text, and is still the session's for the server.
+    let text = FakeMessage::placed(Timestamp::from_millis(1), "a", "[1]").bot_session("s1");
+    assert_eq!(text.json(), "[1]");
+    let server = FakeTexter::builder().chat(FakeChat::new(CHAT).messages([text])).start().await;
+    assert_eq!(get(&server.unwrap(), "botSessionId=s1").await["messages"][0][0], 1);
+}
+
+#[tokio::test]
+async fn messages_of_the_model_can_be_served() {
+    let mut message = Message::new("a1", Timestamp::from_millis(7));
+    message.parent_chat = Some(CHAT.into());
+    message.bot_session_id = Some("s1".into());
+    message.text = Some("Hi".into());
+    let mut later = message.clone();
+    (later.id, later.timestamp) = ("b2".into(), Timestamp::from_millis(9));
+    let chat = FakeChat::new(message.parent_chat.as_ref().unwrap()).messages([message.clone()]);
+    let server = FakeTexter::builder().chat(chat).start().await.unwrap();
+    server.add_message(message.parent_chat.as_ref().unwrap(), later.clone());
+    let client = client_of(&server).build().unwrap();
+    for query in [client.messages(CHAT), client.messages(CHAT).bot_session("s1")] {
+        let read: Vec<Message> = query.stream().try_collect().await.unwrap();
+        assert_eq!(read, [later.clone(), message.clone()]);
+    }
+    server.remove_message(CHAT, &later.id);
+    assert_eq!(client.messages(CHAT).stream().count().await, 1);
 }
 
 #[test]
