@@ -40,7 +40,8 @@ pub enum ErrorKind {
     Status,
     /// No complete answer within the time allowed. Retried: reading twice changes nothing.
     Timeout,
-    /// The connection could not be made, or broke before the end of the answer. Retried likewise.
+    /// The connection could not be made, or broke before the end of the answer. Retried likewise, unless it
+    /// would fail again (see [`Error::is_retryable`]).
     Transport,
     /// The body was longer than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes). Never retried.
     BodyTooLarge,
@@ -70,10 +71,57 @@ struct Inner {
     cursor: Option<Cursor>,
     status: Option<u16>,
     retry_after: Option<Duration>,
+    cause: Option<Cause>,
     attempts: u32,
     elapsed: Option<Duration>,
     raw_message: Option<RawMessage>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Why there was no answer, where that calls for advice of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The stream was polled outside of any tokio runtime, or in one that was shut down.
+    NoRuntime,
+    /// The connection had been kept alive and closed before anything of the answer was there.
+    Unanswered,
+    /// The server's name was looked up in vain, and may be found later.
+    NameLookup,
+    /// There is no such name.
+    NoSuchName,
+    /// Something else than TLS came back from an `https` address.
+    NoTls,
+    /// The server's certificate was refused.
+    Untrusted,
+}
+
+impl Cause {
+    /// Whether the same request may fare better later.
+    fn may_pass(self) -> bool {
+        match self {
+            Self::Unanswered | Self::NameLookup => true,
+            Self::NoRuntime | Self::NoSuchName | Self::NoTls | Self::Untrusted => false,
+        }
+    }
+
+    fn advice(self) -> &'static str {
+        match self {
+            Self::NoRuntime => {
+                "poll the stream inside of a tokio runtime that is running, then resume()"
+            }
+            Self::Unanswered => "check the network, then resume from the checkpoint",
+            Self::NameLookup | Self::NoSuchName => {
+                "check the project or the base URL, and this machine's name server"
+            }
+            Self::NoTls => {
+                "check the port of the base URL, and whether it should begin with http://"
+            }
+            Self::Untrusted => {
+                "check the base URL and this machine's clock and certificates; for a private authority, \
+                 give an http_client() that trusts it"
+            }
+        }
+    }
 }
 
 /// Hides the text of a message from `Debug`.
@@ -94,6 +142,7 @@ impl Error {
             cursor: None,
             status: None,
             retry_after: None,
+            cause: None,
             attempts: 0,
             elapsed: None,
             raw_message: None,
@@ -116,7 +165,8 @@ impl Error {
             500..=599 => ErrorKind::Server,
             _ => ErrorKind::Status,
         };
-        let mut error = Self::new(kind, format!("the server answered {status}"));
+        let who = if status == 407 { "a proxy" } else { "the server" };
+        let mut error = Self::new(kind, format!("{who} answered {status}"));
         error.0.status = Some(status);
         error
     }
@@ -138,6 +188,17 @@ impl Error {
 
     pub(crate) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.0.retry_after = retry_after;
+        self
+    }
+
+    pub(crate) fn with_cause(mut self, cause: Cause) -> Self {
+        self.0.cause = Some(cause);
+        self
+    }
+
+    /// Adds to what failed.
+    pub(crate) fn with_note(mut self, note: &str) -> Self {
+        self.0.detail.to_mut().push_str(note);
         self
     }
 
@@ -199,15 +260,26 @@ impl Error {
         self.0.retry_after
     }
 
-    /// Whether asking again later may succeed: transport, timeout, 408, 429, 500, 502, 503, 504.
+    /// Whether asking again later may succeed: transport, timeout, 408, 429, 500, 502, 503, 504. Of the transport's
+    /// failures these stay: a name that does not exist, a certificate that is not trusted, a port that does
+    /// not speak TLS, and a poll outside of any tokio runtime.
     ///
     /// The stream has already retried as its [`RetryPolicy`](crate::RetryPolicy) allows.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.status {
             Some(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
-            None => matches!(self.0.kind, ErrorKind::Transport | ErrorKind::Timeout),
+            None => {
+                matches!(self.0.kind, ErrorKind::Transport | ErrorKind::Timeout)
+                    && self.0.cause.is_none_or(Cause::may_pass)
+            }
         }
+    }
+
+    /// Whether the server closed a connection that had been kept alive before it answered: then the request
+    /// may go out again at once.
+    pub(crate) fn was_unanswered(&self) -> bool {
+        self.0.cause == Some(Cause::Unanswered)
     }
 
     /// How often the page was asked for, retries included; 0 when nothing was sent. Of a message that cannot
@@ -239,6 +311,9 @@ impl Error {
     }
 
     fn advice(&self) -> &'static str {
+        if let Some(cause) = self.0.cause {
+            return cause.advice();
+        }
         match self.0.kind {
             ErrorKind::InvalidRequest if self.0.status.is_some() => {
                 "check the chat id, the session and the bounds"
@@ -255,6 +330,10 @@ impl Error {
             ErrorKind::Status => match self.0.status {
                 Some(300..=399) => {
                     "redirects are not followed; set the base URL to the final address"
+                }
+                Some(407) => {
+                    "give the proxy its user name and password, in its URL (http://user:password@proxy) or \
+                     by an http_client()"
                 }
                 Some(413) => "use a smaller page size",
                 Some(408) => "resume from the checkpoint later",

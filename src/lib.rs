@@ -78,6 +78,7 @@ mod message;
 mod page;
 mod query;
 mod retry;
+mod runtime;
 mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;

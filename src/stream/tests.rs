@@ -2,8 +2,10 @@
 
 mod cost;
 mod failure;
+mod outage;
 mod prefetch;
 mod property;
+mod runtimes;
 mod state;
 
 use futures_util::StreamExt;

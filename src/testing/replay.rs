@@ -15,6 +15,7 @@ use crate::message::Message;
 use crate::page::decoder;
 use crate::query::Messages;
 use crate::retry::RetryPolicy;
+use crate::runtime::Runtimes;
 use crate::stream::MessageStream;
 use crate::transport::{Sending, Transport};
 
@@ -48,6 +49,7 @@ pub fn stream_of(
         retry: RetryPolicy::none(),
         timeout: Duration::MAX,
         max_body_bytes: 0,
+        runtimes: Runtimes::default(),
     };
     let pages = pages.into_iter().map(|mut messages| {
         messages.reverse();
