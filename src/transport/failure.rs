@@ -27,7 +27,7 @@ const NO_TLS: [&str; 3] = ["InvalidContentType", "wrong version number", "packet
 pub(super) fn not_sent(error: reqwest::Error, answered: bool) -> Error {
     // NOTE: the URL is taken out: it is in the error's own words already.
     let error = error.without_url();
-    if causes(&error).any(|cause| cause.to_string() == PROXY_ASKS) {
+    if says(&error, &[PROXY_ASKS]) {
         return Error::from_status(407).with_source(error);
     }
     let (cause, what) = if error.is_dns() {
