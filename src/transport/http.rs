@@ -200,7 +200,7 @@ mod tests {
         let given = headers(&[asked.clone(), (DATE, "Sun, 06 Nov 1994 08:49:35 GMT")]);
         assert_eq!(retry_after(&given), Some(Duration::from_secs(2)));
         // Long ago by this machine's clock, the only one there is.
-        assert_eq!(retry_after(&headers(&[asked.clone()])), Some(Duration::ZERO));
+        assert_eq!(retry_after(&headers(std::slice::from_ref(&asked))), Some(Duration::ZERO));
         assert_eq!(retry_after(&headers(&[asked, (DATE, "today")])), Some(Duration::ZERO));
         let seconds = headers(&[(RETRY_AFTER, "7"), (DATE, "Sun, 06 Nov 1994 08:49:35 GMT")]);
         assert_eq!(retry_after(&seconds), Some(Duration::from_secs(7)));
