@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::id::ChatId;
 use crate::query::Messages;
 use crate::retry::RetryPolicy;
+use crate::runtime::Runtimes;
 use crate::transport::{HttpTransport, Transport};
 
 /// A way to the chats of one Texter project.
@@ -112,9 +113,10 @@ impl Client {
     #[cfg(test)]
     pub(crate) fn with_transport(transport: Arc<dyn Transport>, retry: RetryPolicy) -> Self {
         let base = Url::parse("https://acme.texterchat.com/server/api/v2").unwrap();
-        let timeout = DEFAULT_TIMEOUT;
-        let max_body_bytes = DEFAULT_MAX_BODY_BYTES;
-        Self { endpoint: Arc::new(Endpoint { base, transport, retry, timeout, max_body_bytes }) }
+        let (timeout, max_body_bytes) = (DEFAULT_TIMEOUT, DEFAULT_MAX_BODY_BYTES);
+        let runtimes = Runtimes::default();
+        let endpoint = Endpoint { base, transport, retry, timeout, max_body_bytes, runtimes };
+        Self { endpoint: Arc::new(endpoint) }
     }
 }
 
@@ -195,6 +197,10 @@ impl ClientBuilder {
     /// **Switch redirects off in it** (`reqwest::redirect::Policy::none()`): the token belongs to one host.
     /// An answer from another URL than was asked is refused. Switch its retries off, too
     /// (`reqwest::retry::never()`): the crate does its own.
+    ///
+    /// Its connections belong to the tokio runtimes that they were made in: one that was made in a runtime that
+    /// is there but does not run (a current-thread runtime outside of `block_on`) answers in no other. The
+    /// crate's own client keeps them apart; a caller's is best used in one runtime.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http_client = Some(client);
         self
@@ -239,31 +245,14 @@ impl ClientBuilder {
                 "the timeout and the largest body must be above zero",
             ));
         }
-        let http = match self.http_client {
-            Some(client) => client,
-            None => own_http_client(&base)?,
-        };
-        let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new(http, token));
-        let endpoint = Endpoint { base, transport, retry: self.retry, timeout, max_body_bytes };
+        let transport: Arc<dyn Transport> = Arc::new(match self.http_client {
+            Some(client) => HttpTransport::given(client, token),
+            None => HttpTransport::own(base.scheme() == "http", token)?,
+        });
+        let (retry, runtimes) = (self.retry, Runtimes::default());
+        let endpoint = Endpoint { base, transport, retry, timeout, max_body_bytes, runtimes };
         Ok(Client { endpoint: Arc::new(endpoint) })
     }
-}
-
-/// Only one layer retries, and nobody carries the token elsewhere.
-fn own_http_client(base: &Url) -> Result<reqwest::Client, Error> {
-    let mut builder = reqwest::Client::builder();
-    if base.scheme() == "http" {
-        // NOTE: a proxy that the environment names would read the token. To https it is a tunnel.
-        builder = builder.no_proxy();
-    }
-    builder
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| {
-            Error::invalid_request("the HTTP client cannot be made").with_source(error)
-        })
 }
 
 fn project_url(project: &str) -> Result<Url, Error> {

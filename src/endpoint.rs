@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use crate::retry::RetryPolicy;
+use crate::runtime::Runtimes;
 use crate::transport::Transport;
 use crate::walk::Ask;
 
@@ -19,6 +20,8 @@ pub(crate) struct Endpoint {
     /// For one attempt, from connect to last byte.
     pub(crate) timeout: Duration,
     pub(crate) max_body_bytes: u64,
+    /// Those that the client is used in.
+    pub(crate) runtimes: Runtimes,
 }
 
 impl Endpoint {

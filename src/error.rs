@@ -3,6 +3,7 @@
 //! NOTE: no text of a message and no token may enter an `Error`, so the messages of `serde_json`, which
 //! quote the values that they stumble over, are never stored; only where in the body they stood.
 
+mod cause;
 mod context;
 
 use std::borrow::Cow;
@@ -15,6 +16,8 @@ use crate::id::ChatId;
 #[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
 use crate::timestamp::ConvertTimestampError;
 use crate::timestamp::ParseTimestampError;
+
+pub(crate) use cause::Cause;
 
 /// What kind of failure an [`Error`] is.
 ///
@@ -46,7 +49,8 @@ pub enum ErrorKind {
     Status,
     /// No complete answer within the time allowed. Retried: reading twice changes nothing.
     Timeout,
-    /// The connection could not be made, or broke before the end of the answer. Retried likewise.
+    /// The connection could not be made, or broke before the end of the answer. Retried likewise, unless it
+    /// would fail again (see [`Error::is_retryable`]).
     Transport,
     /// The body was longer than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes). Never retried.
     BodyTooLarge,
@@ -96,6 +100,7 @@ struct Inner {
     page: Page,
     status: Option<u16>,
     retry_after: Option<Duration>,
+    cause: Option<Cause>,
     attempts: u32,
     elapsed: Option<Duration>,
     raw_message: Option<Box<str>>,
@@ -121,6 +126,7 @@ impl Error {
             page: Page::None,
             status: None,
             retry_after: None,
+            cause: None,
             attempts: 0,
             elapsed: None,
             raw_message: None,
@@ -144,7 +150,8 @@ impl Error {
             500..=599 => ErrorKind::Server,
             _ => ErrorKind::Status,
         };
-        let mut error = Self::new(kind, format!("the server answered {status}"));
+        let who = if status == 407 { "a proxy" } else { "the server" };
+        let mut error = Self::new(kind, format!("{who} answered {status}"));
         error.0.status = Some(status);
         error
     }
@@ -171,6 +178,17 @@ impl Error {
 
     pub(crate) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         self.0.retry_after = retry_after;
+        self
+    }
+
+    pub(crate) fn with_cause(mut self, cause: Cause) -> Self {
+        self.0.cause = Some(cause);
+        self
+    }
+
+    /// Adds to what failed.
+    pub(crate) fn with_note(mut self, note: &str) -> Self {
+        self.0.detail.to_mut().push_str(note);
         self
     }
 
@@ -243,15 +261,26 @@ impl Error {
         self.0.retry_after
     }
 
-    /// Whether asking again later may succeed: transport, timeout, 408, 429, 500, 502, 503, 504.
+    /// Whether asking again later may succeed: transport, timeout, 408, 429, 500, 502, 503, 504. Of the transport's
+    /// failures these stay: a name that does not exist, a certificate that is not trusted, a port that does
+    /// not speak TLS, and a poll outside of any tokio runtime.
     ///
     /// The stream has already retried as its [`RetryPolicy`](crate::RetryPolicy) allows.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.status {
             Some(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
-            None => matches!(self.0.kind, ErrorKind::Transport | ErrorKind::Timeout),
+            None => {
+                matches!(self.0.kind, ErrorKind::Transport | ErrorKind::Timeout)
+                    && self.0.cause.is_none_or(Cause::may_pass)
+            }
         }
+    }
+
+    /// Whether the server closed a connection that had been kept alive before it answered: then the request
+    /// may go out again at once.
+    pub(crate) fn was_unanswered(&self) -> bool {
+        self.0.cause == Some(Cause::Unanswered)
     }
 
     /// How often the page was asked for, retries included; 0 when nothing was sent. Of a message that cannot
@@ -284,6 +313,9 @@ impl Error {
     }
 
     fn advice(&self) -> &'static str {
+        if let Some(cause) = self.0.cause {
+            return cause.advice();
+        }
         match self.0.kind {
             ErrorKind::InvalidRequest if self.0.status.is_some() => {
                 "check the chat id, the session and the bounds"
@@ -301,6 +333,10 @@ impl Error {
                 Some(300..=399) => {
                     "redirects are not followed; set the base URL to the final address"
                 }
+                Some(407) => {
+                    "give the proxy its user name and password, in its URL (http://user:password@proxy) or \
+                     by an http_client()"
+                }
                 Some(413) => "use a smaller page size",
                 Some(408) => "resume from the checkpoint later",
                 _ => "check the base URL and any proxy on the way",
@@ -315,10 +351,8 @@ impl Error {
                 "see raw_message(), or leave such messages out by skip_malformed(); the stream goes on"
             }
             ErrorKind::MalformedMessage => "see raw_message()",
-            ErrorKind::Stalled => {
-                "what came before is complete; to read on behind it, begin anew with until() at an \
-                 earlier time"
-            }
+            // The cause has its own.
+            ErrorKind::Stalled => "what came before is complete",
         }
     }
 }

@@ -52,6 +52,9 @@
 //! - **Cancel safe.** Dropping a pending `next()` loses nothing and sends nothing twice; dropping the stream
 //!   aborts its request.
 //! - **Resumable** to the message: in place by [`MessageStream::resume`], anywhere by a [`Checkpoint`].
+//! - **Bound to no runtime.** A stream may be polled in one tokio runtime after the other: what was under way in the
+//!   old one is sent again in the new one. Outside of any runtime, and in one that has been shut down, a poll gives
+//!   an error, and [`resume`](MessageStream::resume) goes on inside one.
 //!
 //! # Features
 //!
@@ -60,8 +63,8 @@
 //!
 //! # Panics
 //!
-//! A stream needs a tokio runtime with its timer and I/O switched on (`enable_all`, as `#[tokio::main]` does). Outside
-//! of any runtime it gives an error; in one that was built without its timer, tokio itself panics.
+//! A stream needs a tokio runtime with its timer and I/O switched on (`enable_all`, as `#[tokio::main]` does). In one
+//! that was built without them, tokio itself panics.
 //!
 //! Times are epoch **milliseconds** throughout, as [`Timestamp`]; the endpoint knows no other unit (page
 //! "Get Messages of a Chat").
@@ -81,6 +84,7 @@ mod page;
 mod position;
 mod query;
 mod retry;
+mod runtime;
 mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;

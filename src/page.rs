@@ -44,9 +44,8 @@ pub(crate) fn decoder<T: DeserializeOwned + 'static>() -> Decode<T> {
     let bare: Decode<Box<RawValue>> = |body, limit, session| {
         decode_each(&Text::of(body), limit, session, |raw| Ok(raw.to_owned()))
     };
-    let each: Decode<T> = |body, limit, session| {
-        decode_each(&Text::of(body), limit, session, |raw| read(raw.get()))
-    };
+    let each: Decode<T> =
+        |body, limit, session| decode_each(&Text::of(body), limit, session, |raw| read(raw.get()));
     let special: [&dyn Any; 2] = [&in_one_pass, &bare];
     special.into_iter().find_map(|decode| decode.downcast_ref()).copied().unwrap_or(each)
 }
@@ -174,7 +173,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 /// Where the first message of a body stands that is still arriving; `None` until that message is
 /// complete, and when the body does not begin with its messages.
 pub(crate) fn first_cursor(head: &[u8]) -> Option<Cursor> {
-    let mut rest = head.get(..LONGEST_HEAD).unwrap_or(head);
+    let mut rest = without_mark(head.get(..LONGEST_HEAD).unwrap_or(head));
     for token in [&b"{"[..], b"\"messages\"", b":", b"["] {
         rest = rest.trim_ascii_start().strip_prefix(token)?;
     }
@@ -186,6 +185,11 @@ pub(crate) fn first_cursor(head: &[u8]) -> Option<Cursor> {
     }
 }
 
+/// A body behind its byte order mark, which some servers put before UTF-8.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
 /// A body as text. UTF-8 is checked once, for the whole of it; every text in it is then taken as it is.
 struct Text<'a> {
     text: Cow<'a, str>,
@@ -195,6 +199,7 @@ struct Text<'a> {
 
 impl<'a> Text<'a> {
     fn of(body: &'a [u8]) -> Self {
+        let body = without_mark(body);
         if let Ok(text) = simdutf8::basic::from_utf8(body) {
             return Self { text: Cow::Borrowed(text), altered: Vec::new() };
         }

@@ -12,9 +12,15 @@ use crate::error::Error;
 /// complete answer in time, and the statuses 408, 429, 500, 502, 503 and 504. Reading is idempotent, so
 /// asking again loses and repeats nothing. Everything counts per page: a page that arrives clears it.
 ///
-/// The waits grow exponentially with full jitter: the n-th is a random part of
-/// `base_delay × 2^(n-1)`, at most `max_delay`. `Retry-After` (seconds or an HTTP date) makes it longer if
-/// need be, never shorter; one that cannot be read is ignored.
+/// The waits grow exponentially with jitter: the n-th is a random part, at least a tenth, of
+/// `base_delay × 2^(n-1)`, at most `max_delay`. With the defaults they add up to 12 seconds at the least and to
+/// 67 on average, so a server that refuses every connection for ten seconds costs no walk. `Retry-After`
+/// (seconds, or an HTTP date, read against the answer's own `Date`) comes on top of that wait, so that those who
+/// were told the same do not all come back at once; one that cannot be read is ignored.
+///
+/// One thing is no attempt: the server may close a connection that it had kept alive just as the next request
+/// goes out. Where nothing of an answer had come, the request is sent once more at once, even with
+/// [`none`](Self::none). It shows in [`Stats::requests`](crate::Stats::requests).
 ///
 /// # Examples
 ///
@@ -22,7 +28,7 @@ use crate::error::Error;
 /// use std::time::Duration;
 /// use texter_history::{Client, RetryPolicy};
 ///
-/// let patient = RetryPolicy::default().max_attempts(10).max_elapsed(Duration::from_secs(600));
+/// let patient = RetryPolicy::default().max_attempts(20).max_elapsed(Duration::from_secs(600));
 /// let client = Client::builder().project("acme").token("t").retry(patient).build()?;
 /// # Ok::<(), texter_history::Error>(())
 /// ```
@@ -40,7 +46,7 @@ pub struct RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            max_attempts: 5,
+            max_attempts: 10,
             base_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(30),
             max_elapsed: Duration::from_secs(120),
@@ -56,13 +62,14 @@ impl RetryPolicy {
         Self::default().max_attempts(1)
     }
 
-    /// The most attempts for one page, the first included. Default 5; 0 counts as 1.
+    /// The most attempts for one page, the first included. Default 10; 0 counts as 1.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts;
         self
     }
 
-    /// The longest first wait. Default half a second; zero waits only as long as the server asks.
+    /// The longest first wait, `Retry-After` apart. Default half a second; zero waits only as long as the server
+    /// asks.
     pub fn base_delay(mut self, delay: Duration) -> Self {
         self.base_delay = delay;
         self
@@ -96,10 +103,9 @@ impl RetryPolicy {
     }
 
     pub(crate) fn begin(&self) -> Retries {
-        let max_delay = self.max_delay.max(self.base_delay.min(self.max_delay));
         let ceilings = ExponentialBuilder::new()
-            .with_min_delay(self.base_delay.min(max_delay))
-            .with_max_delay(max_delay)
+            .with_min_delay(self.base_delay.min(self.max_delay))
+            .with_max_delay(self.max_delay)
             .without_max_times()
             .build();
         let jitter = self.jitter_seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
@@ -122,10 +128,6 @@ impl Retries {
         self.attempts = self.attempts.saturating_add(1);
     }
 
-    pub(crate) fn attempts(&self) -> u32 {
-        self.attempts
-    }
-
     /// How long the next attempt may take, of which each may take `timeout`. A retry gets what is left of the
     /// page's time; the first attempt has its own whatever that is.
     pub(crate) fn time_for_attempt(&self, timeout: Duration, spent: Duration) -> Duration {
@@ -142,13 +144,21 @@ impl Retries {
             return None;
         }
         let ceiling = self.ceilings.next().unwrap_or(self.policy.max_delay);
-        let jittered = ceiling.mul_f64(self.jitter.f64());
         let asked = error.retry_after().unwrap_or_default();
-        let wait = jittered.max(asked);
+        let wait = asked.saturating_add(part_of(ceiling, self.jitter.f64()));
         let in_time =
             elapsed.checked_add(wait).is_some_and(|total| total <= self.policy.max_elapsed);
         (asked <= self.policy.max_retry_after && in_time).then_some(wait)
     }
+}
+
+/// The least part of a wait that jitter leaves. With the default delays and attempts a tenth is enough to outlast
+/// ten seconds; the rest is spread, so that those who failed together do not come back together.
+const LEAST_PART: f64 = 0.1;
+
+fn part_of(ceiling: Duration, random: f64) -> Duration {
+    let part = LEAST_PART + (1.0 - LEAST_PART) * random;
+    Duration::try_from_secs_f64(ceiling.as_secs_f64() * part).unwrap_or(ceiling).min(ceiling)
 }
 
 /// `Retry-After`, as seconds or as an HTTP date; `None` if it is neither.
@@ -185,8 +195,8 @@ mod tests {
     }
 
     #[test]
-    fn the_ceilings_double_from_base_to_max_and_the_jitter_is_full() {
-        let policy = RetryPolicy::default().max_attempts(10).max_elapsed(Duration::MAX);
+    fn the_ceilings_double_from_base_to_max_and_the_jitter_leaves_a_tenth() {
+        let policy = RetryPolicy::default().max_elapsed(Duration::MAX);
         let ceilings = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000];
         let mut sums = [0.0; 9];
         for seed in 0..2_000 {
@@ -198,13 +208,24 @@ mod tests {
             }
         }
         for sum in sums {
-            // Full jitter is half the ceiling on average, and spreads down to nothing.
-            assert!((0.47..0.53).contains(&(sum / 2_000.0)), "{sums:?}");
+            assert!((0.52..0.58).contains(&(sum / 2_000.0)), "{sums:?}");
         }
         let waits: Vec<_> =
             (0..2_000).map(|seed| waits(&policy.clone().jitter_seed(seed))[0]).collect();
-        assert!(waits.iter().any(|wait| *wait < Duration::from_millis(25)));
+        assert!(waits.iter().any(|wait| *wait < Duration::from_millis(60)));
+        assert!(waits.iter().all(|wait| *wait >= Duration::from_millis(50)));
         assert!(waits.iter().any(|wait| *wait > Duration::from_millis(475)));
+    }
+
+    #[test]
+    fn the_least_jitter_outlasts_ten_seconds_and_the_most_stays_in_its_time() {
+        let sum = |random: f64| -> Duration {
+            let ceilings = RetryPolicy::default().begin().ceilings;
+            ceilings.take(9).map(|ceiling| part_of(ceiling, random)).sum()
+        };
+        assert!(sum(0.0) > Duration::from_secs(12), "{:?}", sum(0.0));
+        assert_eq!(part_of(Duration::MAX, 1.0), Duration::MAX);
+        assert_eq!(part_of(Duration::ZERO, 1.0), Duration::ZERO);
     }
 
     #[test]
@@ -216,7 +237,7 @@ mod tests {
 
     #[test]
     fn attempts_are_counted_with_the_first() {
-        assert_eq!(waits(&RetryPolicy::default()).len(), 4);
+        assert_eq!(waits(&RetryPolicy::default()).len(), 9);
         assert_eq!(waits(&RetryPolicy::none()).len(), 0);
         assert_eq!(waits(&RetryPolicy::default().max_attempts(0)).len(), 0);
         assert_eq!(waits(&RetryPolicy::default().max_attempts(2)).len(), 1);
@@ -238,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_a_lower_bound_up_to_its_cap() {
+    fn jitter_comes_on_top_of_retry_after_up_to_its_cap() {
         let after = |seconds, policy: &RetryPolicy| {
             let mut retries = policy.begin();
             retries.count_attempt();
@@ -246,12 +267,18 @@ mod tests {
             retries.wait_after(&error, Duration::ZERO)
         };
         let policy = RetryPolicy::default().jitter_seed(3);
-        assert_eq!(after(7, &policy), Some(Duration::from_secs(7)));
-        assert_eq!(after(60, &policy), Some(Duration::from_secs(60)));
+        let (least, most) = (Duration::from_millis(50), Duration::from_millis(500));
+        for seconds in [0, 7, 60] {
+            for seed in 0..50 {
+                let wait = after(seconds, &policy.clone().jitter_seed(seed)).unwrap();
+                let jitter = wait - Duration::from_secs(seconds);
+                assert!((least..=most).contains(&jitter), "{wait:?} when asked for {seconds} s");
+            }
+        }
+        assert_ne!(after(7, &policy), after(7, &policy.clone().jitter_seed(4)));
         assert_eq!(after(61, &policy), None);
-        assert!(after(0, &policy).is_some_and(|wait| wait > Duration::ZERO));
         let patient = policy.clone().max_retry_after(Duration::from_secs(100));
-        assert_eq!(after(100, &patient), Some(Duration::from_secs(100)));
+        assert!(after(100, &patient).is_some());
         assert_eq!(after(101, &patient), None);
         assert_eq!(after(u64::MAX, &policy.max_retry_after(Duration::MAX)), None);
     }
@@ -261,8 +288,8 @@ mod tests {
         let mut retries = RetryPolicy::default().begin();
         retries.count_attempt();
         let asked = failed(503).with_retry_after(Some(Duration::from_secs(20)));
-        assert!(retries.wait_after(&asked, Duration::from_secs(100)).is_some());
-        assert!(retries.wait_after(&asked, Duration::from_millis(100_001)).is_none());
+        assert!(retries.wait_after(&asked, Duration::from_secs(99)).is_some());
+        assert!(retries.wait_after(&asked, Duration::from_secs(100)).is_none());
     }
 
     #[test]
@@ -282,7 +309,7 @@ mod tests {
             RetryPolicy::default().base_delay(Duration::MAX).max_delay(Duration::from_secs(1));
         assert!(waits(&policy).iter().all(|wait| *wait <= Duration::from_secs(1)));
         let policy = RetryPolicy::default().base_delay(Duration::ZERO);
-        assert_eq!(waits(&policy), [Duration::ZERO; 4]);
+        assert_eq!(waits(&policy), [Duration::ZERO; 9]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::chat_time::{ChatTime, Span};
 use crate::checkpoint::Checkpoint;
 use crate::cursor::{Cursor, Key};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::fetch::{Fetch, page_span};
 use crate::id::{BotSessionId, ChatId};
 use crate::page::{Decode, DecodedPage, first_cursor};
@@ -186,14 +186,6 @@ impl<T> Pages<T> {
     /// Moves the page on its way one step: ready when an answer has been taken in.
     fn poll_fetch(&mut self, cx: &mut Context<'_>, in_hand: bool) -> Poll<()> {
         if matches!(self.state, State::Idle) {
-            if tokio::runtime::Handle::try_current().is_err() {
-                let error = Error::new(
-                    ErrorKind::Transport,
-                    "the stream was polled outside a tokio runtime",
-                );
-                self.state = State::Failed(error);
-                return Poll::Ready(());
-            }
             let flight = self.send(self.walk.ask());
             self.state = State::Fetching { flight, ahead: None };
         }
@@ -252,7 +244,9 @@ impl<T> Pages<T> {
         let _entered = span.enter();
         let read = outcome.and_then(|body| {
             let fetched = self.read(&ask, &body, &fetch);
-            fetched.map_err(|error| error.with_attempts(fetch.attempts(), fetch.elapsed()))
+            fetched.map_err(|error| {
+                fetch.name_type(error).with_attempts(fetch.attempts(), fetch.elapsed())
+            })
         });
         span.record("bytes", fetch.bytes());
         span.record("elapsed_ms", u64::try_from(fetch.elapsed().as_millis()).unwrap_or(u64::MAX));
@@ -278,6 +272,7 @@ impl<T> Pages<T> {
             Next::End(end) => State::Ended(end),
             Next::Stalled(why) => {
                 let stalled = Error::new(ErrorKind::Stalled, why.to_string())
+                    .with_cause(Cause::Stalled { advice: why.advice() })
                     .with_attempts(fetch.attempts(), fetch.elapsed())
                     // The last question may have been another one than what comes next.
                     .at(&self.chat, self.walk.position().cursor.as_ref());

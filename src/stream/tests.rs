@@ -4,9 +4,11 @@ mod checkpoints;
 mod cost;
 mod failure;
 mod malformed;
+mod outage;
 mod pages;
 mod prefetch;
 mod property;
+mod runtimes;
 mod state;
 
 use futures_util::StreamExt;

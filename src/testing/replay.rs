@@ -17,6 +17,7 @@ use crate::message::Message;
 use crate::page::{DecodedPage, decoder};
 use crate::query::Messages;
 use crate::retry::RetryPolicy;
+use crate::runtime::Runtimes;
 use crate::stream::{Begin, MessageStream, Source};
 use crate::transport::{Sending, Transport};
 use crate::walk::End;
@@ -52,6 +53,7 @@ pub fn stream_of(
         retry: RetryPolicy::none(),
         timeout: Duration::MAX,
         max_body_bytes: 0,
+        runtimes: Runtimes::default(),
     };
     let pages = pages.into_iter().map(|mut messages| {
         messages.reverse();

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Response, Sending, Transport};
 use crate::client::Client;
 use crate::cursor::Cursor;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::retry::RetryPolicy;
 use crate::timestamp::Timestamp;
 use crate::walk::Ask;
@@ -26,6 +26,8 @@ pub(crate) enum Reply {
     Status(u16, Option<Duration>),
     /// The connection breaks before the answer.
     Broken,
+    /// A connection that had been kept alive turns out to be closed.
+    Closed,
     /// The connection breaks after this much of the body.
     Cut(Bytes),
     /// Silence.
@@ -139,8 +141,13 @@ impl Transport for Scripted {
 
 fn play(reply: Reply) -> Sending {
     let broken = || Error::new(ErrorKind::Transport, "the connection broke");
-    let response =
-        move |status, retry_after, body| Response { status, retry_after, length: None, body };
+    let response = move |status, retry_after, body| Response {
+        status,
+        retry_after,
+        other_type: None,
+        length: None,
+        body,
+    };
     match reply {
         Reply::Pieces { status, pieces, pause } => {
             let body = stream::iter(pieces).then(move |piece| async move {
@@ -157,6 +164,7 @@ fn play(reply: Reply) -> Sending {
             async move { Ok(response) }.boxed()
         }
         Reply::Broken => async move { Err(broken()) }.boxed(),
+        Reply::Closed => async move { Err(broken().with_cause(Cause::Unanswered)) }.boxed(),
         Reply::Cut(piece) => {
             let body = stream::iter([Ok(piece), Err(broken())]);
             let response = response(200, None, body.boxed());

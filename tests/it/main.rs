@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A helper that cannot go on fails its test.
 
 mod combinators;
+mod connections;
 mod examples;
 mod export;
 mod fake_texter;
 mod faults;
 mod hostile;
+mod runtimes;
 mod traits;
 mod wire;
 

@@ -13,6 +13,11 @@ use crate::transport::scripted::{Reply, Scripted, answer};
 use crate::walk::End;
 use crate::walk::model::{CHAT, Model};
 
+/// The default, with waits that stay within its two minutes.
+fn seeded() -> RetryPolicy {
+    RetryPolicy::default().jitter_seed(1)
+}
+
 #[tokio::test]
 async fn a_failed_page_is_one_error_behind_the_messages_in_hand() {
     for prefetch in [0, 1, 3] {
@@ -121,13 +126,12 @@ async fn a_page_is_retried_and_its_counters_start_afresh() {
 
 #[tokio::test(start_paused = true)]
 async fn what_fails_for_good_says_how_often_it_was_tried() {
-    let (client, transport) =
-        Scripted::with_retry(RetryPolicy::default(), |_, _| Reply::Status(502, None));
+    let (client, transport) = Scripted::with_retry(seeded(), |_, _| Reply::Status(502, None));
     let (_, errors) = drain(&mut client.messages(CHAT).stream()).await;
-    assert_eq!((transport.count(), errors.len()), (5, 1));
-    assert_eq!((errors[0].attempts(), errors[0].status()), (5, Some(502)));
+    assert_eq!((transport.count(), errors.len()), (10, 1));
+    assert_eq!((errors[0].attempts(), errors[0].status()), (10, Some(502)));
     assert!(errors[0].is_retryable());
-    assert!(errors[0].to_string().contains("5 attempts"), "{}", errors[0]);
+    assert!(errors[0].to_string().contains("10 attempts"), "{}", errors[0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,9 +175,9 @@ async fn only_what_may_be_cured_is_retried() {
         (599, false),
     ] {
         let (client, transport) =
-            Scripted::with_retry(RetryPolicy::default(), move |_, _| Reply::Status(status, None));
+            Scripted::with_retry(seeded(), move |_, _| Reply::Status(status, None));
         let (_, errors) = drain(&mut client.messages(CHAT).stream()).await;
-        assert_eq!(transport.count(), if retried { 5 } else { 1 }, "{status}");
+        assert_eq!(transport.count(), if retried { 10 } else { 1 }, "{status}");
         assert_eq!((errors[0].status(), errors[0].is_retryable()), (Some(status), retried));
     }
     for body in ["<html>busy</html>", "", "{}", r#"{"messages":7}"#, r#"{"messages":[{"_id""#] {
