@@ -76,6 +76,7 @@ mod fingerprint;
 mod id;
 mod message;
 mod page;
+mod plan;
 mod query;
 mod retry;
 mod stream;
@@ -84,6 +85,7 @@ pub mod testing;
 mod timestamp;
 mod transport;
 mod walk;
+mod window;
 
 pub use checkpoint::{Checkpoint, Cursor};
 pub use client::{Client, ClientBuilder};

@@ -47,6 +47,10 @@ pub enum End {
     ReachedSince,
     /// As many as [`max_messages`](crate::Messages::max_messages) allows have been handed out.
     ReachedMax,
+    /// Oldest first: every message up to the newest one there was when the walk began has been handed out.
+    ReachedNewest,
+    /// Oldest first: every message not newer than [`until`](crate::Messages::until) has been handed out.
+    ReachedUntil,
     /// A page failed. [`resume`](crate::MessageStream::resume) goes on from the checkpoint.
     Failed,
 }
@@ -115,6 +119,15 @@ enum Probe {
     Cap { count: usize, start: Option<Timestamp> },
 }
 
+/// What the server has shown of itself: as true of every other walk through the same chat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// The most messages that it has shown to give, when it gave fewer than asked.
+    pub(crate) cap: Option<usize>,
+    too_large: Option<u32>,
+    longest_answer: usize,
+}
+
 /// The walk between two answers. What it keeps does not grow with the history.
 #[derive(Clone, Debug)]
 pub(crate) struct Walk {
@@ -170,6 +183,22 @@ impl Walk {
     /// Everything up to here has been handed out, or is about to be.
     pub(crate) fn position(&self) -> &Position {
         &self.position
+    }
+
+    /// Nothing older than this is wanted any more: another walk reads it.
+    pub(crate) fn raise_since(&mut self, since: Timestamp) {
+        self.bounds.since = Some(since);
+    }
+
+    pub(crate) fn server(&self) -> Server {
+        Server { cap: self.cap, too_large: self.too_large, longest_answer: self.longest_answer }
+    }
+
+    /// Takes over what another walk through the same chat has learned.
+    pub(crate) fn know(&mut self, server: Server) {
+        self.cap = server.cap;
+        self.too_large = server.too_large;
+        self.longest_answer = server.longest_answer;
     }
 
     /// The next request.
