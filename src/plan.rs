@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 
 use crate::checkpoint::{Key, Position};
 use crate::timestamp::Timestamp;
-use crate::walk::{Answer, Ask, Bounds, ChatTime, End, Kept, Server};
+use crate::walk::{Answer, Ask, Bounds, ChatTime, End, Kept, Server, Walk};
 use crate::window::{Density, Part, Window, WindowId};
 
 pub(crate) use sync::{Horizon, SyncPosition};
@@ -26,6 +26,10 @@ pub(crate) use sync::{Horizon, SyncPosition};
 /// The most messages asked for by the first request of a look. Whoever knows more ids than that reads the rest
 /// page by page.
 const LONGEST_FIRST: usize = 500;
+
+/// How many pages the first window is to hold, oldest first; each that was handed out doubles it. Small, so that
+/// the first message comes soon, and large enough that what is new since yesterday is one window.
+const FIRST_TARGET: f64 = 8.0;
 
 /// How many new messages a later look of `follow` expects.
 const NEW_PER_LOOK: usize = 8;
@@ -141,11 +145,11 @@ impl<M> Plan<M> {
         let mut plan = Self {
             remaining: settings.bounds.max_messages,
             end: (settings.bounds.max_messages == Some(0)).then_some(End::ReachedMax),
+            server: Walk::new(settings.bounds.clone(), Position::default()).server(),
             settings,
             order: Order::NewestFirst,
             row: VecDeque::new(),
             windows: 0,
-            server: Server::default(),
             chat_start: None,
             density: Density::default(),
             answers: 0,
@@ -172,7 +176,7 @@ impl<M> Plan<M> {
 
     fn begin(&mut self, start: Start) {
         let bounds = &self.settings.bounds;
-        self.target = if self.settings.concurrency > 1 { 2.0 } else { 4.0 };
+        self.target = FIRST_TARGET;
         let (bounds, position) = match start {
             // The first window's messages are the first to go out, so its walk can count them.
             Start::NewestFirst(position) => (bounds.clone(), position),
@@ -215,7 +219,8 @@ impl<M> Plan<M> {
             if !window.is_complete() {
                 let at = self.place_to_split(index);
                 if at.is_some() || !window.is_under_way() {
-                    if !(self.has_room() || (index == 0 && self.make_room(at.is_some()))) {
+                    if !(self.has_room(index == 0) || (index == 0 && self.make_room(at.is_some())))
+                    {
                         return None;
                     }
                     let index = at.map_or(index, |at| self.split(index, at));
@@ -273,7 +278,7 @@ impl<M> Plan<M> {
         if let ChatTime::At(start) = page.chat_start {
             self.chat_start = Some(start);
         }
-        self.fix_end(&page);
+        self.fix_end(index, &page);
         let page_size = self.page();
         let Some(window) = self.row.get_mut(index) else { return nothing };
         let lowest =
@@ -312,6 +317,8 @@ impl<M> Plan<M> {
                 self.row.remove(index);
             }
         }
+        // A long answer, such as one that shows a large group of equal timestamps, may bring too much.
+        while self.held > self.buffer() && self.drop_some() {}
         let per_request = 0.8_f64.powf(1.0 / self.settings.concurrency.max(1) as f64);
         let decay = per_request.powf(received.new as f64 / page_size as f64);
         self.density.add(received.millis, received.new as f64, decay);
@@ -321,23 +328,24 @@ impl<M> Plan<M> {
 
     /// Oldest first, the first answer says where the walk ends, so that a chat that grows meanwhile does not
     /// make it endless.
-    fn fix_end(&mut self, page: &Fetched<M>) {
+    fn fix_end(&mut self, index: usize, page: &Fetched<M>) {
         let Order::OldestFirst(look) = &mut self.order else { return };
-        let Some(top) = self.row.back_mut() else { return };
-        if self.answers > 1 && top.until().is_some() {
+        let is_top = index + 1 == self.row.len();
+        let Some(top) = self.row.back_mut().filter(|top| is_top && !top.has_begun()) else {
             return;
-        }
+        };
         let latest = match page.chat_latest {
             ChatTime::At(time) => Some(time),
             ChatTime::Empty | ChatTime::Unknown => None,
         };
         // What the page shows is true, whatever the server says of it.
-        let Some(newest) = page.keys.iter().filter_map(Key::timestamp).max().max(latest) else {
+        let newest = page.keys.iter().filter_map(Key::timestamp).max().max(latest);
+        if self.settings.bounds.until.is_some_and(|until| Some(until) <= newest) {
+            look.end = End::ReachedUntil;
             return;
-        };
-        match self.settings.bounds.until {
-            Some(until) if until <= newest => look.end = End::ReachedUntil,
-            _ => top.set_until(newest),
+        }
+        if newest.is_some() && (self.answers == 1 || top.until() < newest) {
+            top.set_until(newest);
         }
     }
 

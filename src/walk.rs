@@ -120,10 +120,13 @@ enum Probe {
 }
 
 /// What the server has shown of itself: as true of every other walk through the same chat.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
     /// The most messages that it has shown to give, when it gave fewer than asked.
     pub(crate) cap: Option<usize>,
+    /// The `limit` of an ordinary request.
+    pub(crate) limit: u32,
+    growing: bool,
     too_large: Option<u32>,
     longest_answer: usize,
 }
@@ -191,12 +194,20 @@ impl Walk {
     }
 
     pub(crate) fn server(&self) -> Server {
-        Server { cap: self.cap, too_large: self.too_large, longest_answer: self.longest_answer }
+        Server {
+            cap: self.cap,
+            limit: self.limit,
+            growing: self.growing,
+            too_large: self.too_large,
+            longest_answer: self.longest_answer,
+        }
     }
 
     /// Takes over what another walk through the same chat has learned.
     pub(crate) fn know(&mut self, server: Server) {
         self.cap = server.cap;
+        self.limit = server.limit;
+        self.growing = server.growing;
         self.too_large = server.too_large;
         self.longest_answer = server.longest_answer;
     }

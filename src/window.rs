@@ -65,6 +65,8 @@ pub(crate) struct Window<M> {
     from: Option<Timestamp>,
     until: Option<Timestamp>,
     walk: Walk,
+    /// Where the walk began, if that is a time of its own.
+    starts_at: Option<Timestamp>,
     state: State,
     /// The `limit` of the request under way.
     under_way: Option<u32>,
@@ -94,6 +96,7 @@ impl<M> Window<M> {
         Self {
             id,
             from: bounds.since,
+            starts_at: bounds.until,
             until: bounds.until,
             walk: Walk::new(bounds, position),
             state: State::Unread { one_page },
@@ -119,9 +122,14 @@ impl<M> Window<M> {
         self.until
     }
 
-    /// The newest message there can be is known now.
-    pub(crate) fn set_until(&mut self, until: Timestamp) {
-        self.until = Some(until);
+    /// How new the newest message can be is known now.
+    pub(crate) fn set_until(&mut self, until: Option<Timestamp>) {
+        self.until = until;
+    }
+
+    /// Whether its walk, which began at no time that is known, has come upon a message.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.starts_at.is_some() || self.walk.position().timestamp().is_some()
     }
 
     /// How far down it was read: what is older is still to come.

@@ -125,9 +125,11 @@ const SHOW: bool = true;
 fn oldest_first_one_at_a_time() {
     use Kind::*;
     for page_size in [50, 200] {
-        for count in [1_000, 10_000, 200_000] {
+        for count in std::env::var("NS").map_or(vec![1_000, 10_000, 200_000], |k| {
+            k.split(',').map(|k| k.parse().unwrap()).collect()
+        }) {
             for kind in [Uniform, Daily, Growing, Bursts, Realistic, BulkDays, TwoBursts] {
-                let seeds = if count > 100_000 { 1 } else { 6 };
+                let seeds = if count > 100_000 { 1 } else { 24 };
                 let (mut requests, mut firsts, mut newest) = (0, Vec::new(), 0);
                 for seed in 0..seeds {
                     let chat = Chat { times: times(kind, count, seed) };
@@ -152,11 +154,13 @@ fn oldest_first_one_at_a_time() {
 fn several_at_once() {
     use Kind::*;
     for (name, start) in [("newest", newest_first as fn() -> Start), ("oldest", oldest_first)] {
-        for concurrency in [2, 4, 8, 16] {
+        for concurrency in std::env::var("KS")
+            .map_or(vec![2, 4, 8, 16], |k| k.split(',').map(|k| k.parse().unwrap()).collect())
+        {
             let mut line = format!("{name} {concurrency}:");
             for kind in [Uniform, Growing, Realistic, Bursts, Daily, BulkDays] {
                 let (mut requests, mut time, count) = (0, 0.0, 100_000);
-                let seeds = 1;
+                let seeds = 2;
                 let mut held = 0;
                 for seed in 0..seeds {
                     let chat = Chat { times: times(kind, count, seed) };

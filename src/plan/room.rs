@@ -7,28 +7,36 @@ use crate::window::Window;
 const MOST_UNREAD: usize = 1_024;
 
 impl<M> Plan<M> {
-    /// Whether one more page fits.
-    pub(super) fn has_room(&self) -> bool {
-        self.held + self.may_bring + self.page() <= self.buffer()
+    /// Whether one more page fits. Unless it is of the window that is handed out next, one is left free for that.
+    pub(super) fn has_room(&self, is_next: bool) -> bool {
+        let pages = if is_next { self.page() } else { 2 * self.page() };
+        self.held + self.may_bring + pages <= self.buffer()
             && self.bytes <= self.settings.most_bytes
     }
 
     /// Makes room for the window that is handed out next: the messages that are handed out last go first.
     /// Whether it may ask.
     pub(super) fn make_room(&mut self, for_another: bool) -> bool {
-        while !self.has_room() && self.drop_some() {}
+        while !self.has_room(!for_another) && self.drop_some() {}
         // What it reads goes out first, so it may always ask; only a split must find room.
-        self.has_room() || !(for_another && self.newest_first())
+        self.has_room(!for_another) || !(for_another && self.newest_first())
     }
 
     /// Drops at most a page less one message. One request reads it again and shows that it is whole.
-    fn drop_some(&mut self) -> bool {
+    ///
+    /// NOTE: a bot session is read whole. Nobody says that a time can be asked for within one.
+    pub(super) fn drop_some(&mut self) -> bool {
+        if self.settings.bounds.bot_session.is_some() {
+            return false;
+        }
         let newest_first = self.newest_first();
         let count = (self.page() - 1).max(1);
         for index in (0..self.row.len()).rev() {
             let Some(window) = self.row.get_mut(index) else { continue };
-            // NOTE: newest first, what the first window holds is about to be handed out.
-            if window.held() == 0 || (newest_first && (index == 0 || window.is_under_way())) {
+            let goes_out_now = index == 0 && (newest_first || window.is_complete());
+            // NOTE: newest first, a window that was cut is left behind by its walk.
+            let cannot_be_cut = newest_first && window.is_under_way();
+            if window.held() == 0 || goes_out_now || cannot_be_cut {
                 continue;
             }
             let (held, bytes) = (window.held(), window.bytes());

@@ -13,7 +13,7 @@ const FEWEST_MESSAGES_AT_ONCE: usize = 6_400;
 impl<M> Plan<M> {
     /// How many messages a page is expected to bring.
     pub(super) fn page(&self) -> usize {
-        let asked = usize::try_from(self.settings.bounds.page_size).unwrap_or(usize::MAX);
+        let asked = usize::try_from(self.server.limit).unwrap_or(usize::MAX);
         self.server.cap.map_or(asked, |cap| cap.min(asked)).max(1)
     }
 
@@ -25,9 +25,12 @@ impl<M> Plan<M> {
         }
         match self.settings.concurrency {
             0 | 1 => self.page().saturating_mul(16).max(FEWEST_MESSAGES),
-            several => {
-                self.page().saturating_mul(8).saturating_mul(several).max(FEWEST_MESSAGES_AT_ONCE)
-            }
+            several => self
+                .page()
+                .saturating_mul(8)
+                .saturating_mul(several)
+                .max(FEWEST_MESSAGES_AT_ONCE)
+                .max(800 * several),
         }
     }
 
