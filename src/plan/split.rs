@@ -9,6 +9,7 @@ use crate::window::Window;
 /// The least that the buffer holds: a shorter one costs many more requests.
 const FEWEST_MESSAGES: usize = 1_600;
 const FEWEST_MESSAGES_AT_ONCE: usize = 6_400;
+const FEWEST_PER_REQUEST: usize = 800;
 
 impl<M> Plan<M> {
     /// How many messages a page is expected to bring.
@@ -17,21 +18,21 @@ impl<M> Plan<M> {
         self.server.cap.map_or(asked, |cap| cap.min(asked)).max(1)
     }
 
-    /// How many messages may be held.
+    /// How many messages may be held: so many, and no more than fit the bytes that may wait.
     pub(super) fn buffer(&self) -> usize {
-        #[cfg(test)]
-        if let Some(buffer) = self.settings.buffer {
-            return buffer;
-        }
-        match self.settings.concurrency {
+        let several = self.settings.concurrency;
+        let messages = match several {
             0 | 1 => self.page().saturating_mul(16).max(FEWEST_MESSAGES),
-            several => self
-                .page()
-                .saturating_mul(8)
-                .saturating_mul(several)
-                .max(FEWEST_MESSAGES_AT_ONCE)
-                .max(800 * several),
-        }
+            _ => {
+                let fewest =
+                    FEWEST_MESSAGES_AT_ONCE.max(several.saturating_mul(FEWEST_PER_REQUEST));
+                self.page().saturating_mul(8).saturating_mul(several).max(fewest)
+            }
+        };
+        #[cfg(test)]
+        let messages = self.settings.buffer.unwrap_or(messages);
+        let in_bytes = self.settings.most_bytes as f64 / self.bytes_per_message;
+        messages.min(in_bytes as usize)
     }
 
     /// How many pages of a window are still to be asked for, as far as can be told.
