@@ -1,6 +1,8 @@
 //! The plan against the model, through many histories: each message once, in order, whatever the order of the
 //! answers, the size of the buffer, and what happens to the chat meanwhile.
 
+mod chat;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -8,114 +10,15 @@ use fastrand::Rng;
 
 use super::{Chunk, Fetched, Horizon, Plan, Settings, Start, SyncPosition};
 use crate::checkpoint::{Key, Position};
-use crate::fingerprint::fingerprint;
 use crate::id::MessageId;
 use crate::timestamp::Timestamp;
-use crate::walk::model::{Filter, Model, ModelMessage, Oddity, Order, Reading, largest_tie, pick};
-use crate::walk::{Ask, Bounds, ChatTime, End};
+use crate::walk::model::{Model, Order, Reading, pick};
+use crate::walk::{Ask, End};
 use crate::window::WindowId;
+use chat::{Chat, is_passable, sparse};
 
 /// How many histories are gone through.
 const HISTORIES: u64 = 100_000;
-
-/// The chat as the server has it, and all that was ever in it.
-struct Chat {
-    model: Model,
-    latest: ChatTime,
-    number: u64,
-    times: HashMap<MessageId, i64>,
-    /// What was there from the first request on, and was not deleted.
-    lasting: HashSet<MessageId>,
-    changed: bool,
-    deleted: bool,
-    largest_tie: usize,
-    unreadable: HashSet<MessageId>,
-}
-
-impl Chat {
-    fn new(model: Model, rng: &mut Rng) -> Self {
-        let newest = model.messages.last().map(|message| message.time);
-        let at = |time| ChatTime::At(Timestamp::from_millis(time));
-        let all_readable = model.messages.iter().all(|message| message.readable);
-        let latest = match (newest, if all_readable { rng.u8(..10) } else { 9 }) {
-            (None, _) => ChatTime::Empty,
-            (_, 0) => ChatTime::Unknown,
-            (Some(newest), 1) => at(newest - rng.i64(0..100)),
-            (Some(newest), 2) => at(newest + rng.i64(0..100)),
-            (Some(newest), _) => at(newest),
-        };
-        let id = |message: &ModelMessage| MessageId::from(message.id.as_str());
-        Self {
-            times: model.messages.iter().map(|message| (id(message), message.time)).collect(),
-            lasting: model.messages.iter().map(id).collect(),
-            unreadable: model.messages.iter().filter(|m| !m.readable).map(id).collect(),
-            largest_tie: largest_tie(&model.messages),
-            model,
-            latest,
-            number: 0,
-            changed: false,
-            deleted: false,
-        }
-    }
-
-    /// The one question that a server answers; `None` when it refuses the `limit`.
-    fn answer(&mut self, ask: &Ask, in_session: bool) -> Option<Fetched<MessageId>> {
-        self.number += 1;
-        let page = self.model.answer(ask, self.number)?;
-        let of_other_session =
-            if in_session { self.model.of_other_session(&page) } else { Vec::new() };
-        Some(Fetched {
-            keys: page.iter().map(|index| self.key(*index)).collect(),
-            messages: page.iter().map(|i| self.model.messages[*i].id.as_str().into()).collect(),
-            of_other_session,
-            chat_start: self.model.chat_start,
-            chat_latest: self.latest,
-            bytes: 10 * page.len() as u64,
-        })
-    }
-
-    /// The model's fingerprints are places in its list, and move when that changes.
-    fn key(&self, index: usize) -> Key {
-        match self.model.key(index) {
-            Key::Unplaced(_) => {
-                Key::Unplaced(fingerprint(self.model.messages[index].id.as_bytes()))
-            }
-            placed @ Key::Placed(_) => placed,
-        }
-    }
-
-    fn insert(&mut self, time: i64, rng: &mut Rng) {
-        // A small cap is not told from the end of a chat that begins with equal timestamps.
-        let first = self.model.messages.first().map(|message| message.time);
-        if first == Some(time) && self.model.cap.is_some_and(|cap| cap < 50) {
-            return;
-        }
-        let id = format!("{}{:x}n{}", rng.lowercase(), rng.u32(..), self.times.len());
-        self.times.insert(id.as_str().into(), time);
-        let at = self.model.messages.partition_point(|message| message.time <= time);
-        let message = ModelMessage { time, id, in_session: rng.bool(), readable: true };
-        self.model.messages.insert(at, message);
-        self.changed = true;
-        self.largest_tie = self.largest_tie.max(largest_tie(&self.model.messages));
-    }
-
-    /// A message comes, comes late, or is deleted.
-    fn change(&mut self, rng: &mut Rng) {
-        let Some(last) = self.model.messages.last() else { return };
-        let newest = last.time;
-        let some = rng.usize(..self.model.messages.len());
-        match rng.u8(..3) {
-            0 => self.insert(newest + rng.i64(0..20), rng),
-            1 => self.insert(self.model.messages[some].time + rng.i64(0..3), rng),
-            _ => {
-                let gone = self.model.messages.remove(some);
-                self.deleted = true;
-                self.lasting.remove(gone.id.as_str());
-                self.changed = true;
-            }
-        }
-    }
-}
 
 /// Where the stream stands: what a checkpoint would hold.
 #[derive(Clone, Debug)]
@@ -265,23 +168,6 @@ fn carry_out(
     }
 }
 
-/// Whether the server shows everything to a patient walk. If not, a stall is an honest end.
-fn is_passable(chat: &Chat, bounds: &Bounds) -> bool {
-    let model = &chat.model;
-    let most = [model.cap, model.largest_limit.map(|limit| limit as usize)];
-    let most = most.into_iter().flatten().min().unwrap_or(usize::MAX);
-    let keyset = model.reading == Reading::StrictKeyset && model.page_order == Order::Ascending;
-    let all_readable = model.messages.iter().all(|message| message.readable);
-    let small_enough = model.largest_limit.is_none_or(|limit| bounds.page_size <= limit);
-    let room = keyset || most > chat.largest_tie + usize::from(model.oddity != Oddity::None);
-    let cursor_applies = bounds.bot_session.is_none() || model.filter != Filter::CursorIgnored;
-    room && all_readable
-        && small_enough
-        && model.oddity != Oddity::Newer
-        && !chat.deleted
-        && (cursor_applies || most > model.messages.len())
-}
-
 #[derive(Debug)]
 struct Case {
     settings: Settings,
@@ -327,7 +213,8 @@ fn most_requests(chat: &Chat, case: &Case, walked: &Walked) -> usize {
     // Messages without a readable timestamp stand at no place; a buffer of a few pages is too small for several
     // requests at once.
     let tiny = case.settings.buffer.is_some_and(|buffer| buffer < 4 * bounds.page_size as usize);
-    let factor = if tiny || !chat.unreadable.is_empty() { 4 } else { 2 };
+    let some_unreadable = !chat.unreadable.is_empty();
+    let factor = 2 << (u32::from(tiny) + u32::from(some_unreadable));
     // A stop loses what was held; a request that failed is sent again.
     factor * walk * walked.plans + 2 * walked.failures
 }
@@ -420,21 +307,6 @@ fn check(chat: &Chat, case: &Case, walked: &Walked, stop: &Stop) -> Result<bool,
         return Err(format!("more than {} requests", most_requests(chat, case, walked)));
     }
     Ok(matches!(stop, Stop::End(_)))
-}
-
-/// Leaves unreadable messages only between readable ones: a run of them may be longer than what a server shows.
-///
-/// Nor is one known again where each request shows a group of equal timestamps in another order.
-fn sparse(model: &mut Model) {
-    let shuffled = model.tie_order == Order::Shuffled && model.reading == Reading::ExcludesOneId;
-    let mut before = false;
-    for message in &mut model.messages {
-        message.readable |= !before || shuffled;
-        before = message.readable;
-    }
-    if let Some(last) = model.messages.last_mut() {
-        last.readable = true;
-    }
 }
 
 fn try_one(seed: u64) -> Result<bool, String> {
