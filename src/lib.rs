@@ -81,6 +81,7 @@ mod fingerprint;
 mod id;
 mod message;
 mod page;
+mod plan;
 mod position;
 mod query;
 mod retry;
@@ -91,6 +92,7 @@ pub mod testing;
 mod timestamp;
 mod transport;
 mod walk;
+mod window;
 
 pub use chat_time::Span;
 pub use checkpoint::Checkpoint;

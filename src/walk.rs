@@ -39,7 +39,7 @@ pub(crate) const DEFAULT_LIMIT: u32 = 50;
 /// The most ids remembered at one timestamp, and the largest `limit` that looks for more behind answers that
 /// show nothing new. No chat has so many messages in one millisecond; a server that makes up new ones for
 /// ever is stopped here.
-pub(crate) const MOST_TIED: u32 = 65_536;
+pub(crate) const MOST_TIED: usize = 65_536;
 
 /// Why a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +51,10 @@ pub enum End {
     ReachedSince,
     /// As many as [`max_messages`](crate::Messages::max_messages) allows have been handed out.
     ReachedMax,
+    /// Oldest first: every message up to the newest one there was when the walk began has been handed out.
+    ReachedNewest,
+    /// Oldest first: every message not newer than [`until`](crate::Messages::until) has been handed out.
+    ReachedUntil,
     /// A page failed. [`resume`](crate::MessageStream::resume) goes on from the checkpoint.
     Failed,
 }
@@ -227,9 +231,11 @@ enum SessionFilter {
     Ourselves,
 }
 
-/// What the server has shown of itself.
-#[derive(Clone, Copy, Debug)]
-struct Server {
+/// What the server has shown of itself: as true of every other walk through the same chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// The `limit` of an ordinary request; grows up to the largest page size.
+    limit: u32,
     page_length: PageLength,
     /// The largest `limit` that was answered.
     answered: u32,
@@ -242,6 +248,18 @@ struct Server {
     /// What `start` was when nothing was found there.
     stale_start: Option<Timestamp>,
     latest: ChatTime,
+}
+
+impl Server {
+    /// How many messages a page is expected to bring; at least one.
+    pub(crate) fn page(&self) -> usize {
+        let asked = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let shown = match self.page_length {
+            PageLength::Capped(cap) | PageLength::Unproven { first: Some(cap) } => cap,
+            _ => asked,
+        };
+        shown.min(asked).max(1)
+    }
 }
 
 /// Where the chat begins, as seen from the walk's position.
@@ -261,8 +279,6 @@ pub(crate) struct Walk {
     position: Position,
     goal: Goal,
     server: Server,
-    /// The `limit` of an ordinary request; grows up to the largest page size.
-    limit: u32,
     /// The time that a walk without `until` begins before.
     newest: Timestamp,
     /// How many messages may still be handed out.
@@ -272,10 +288,10 @@ pub(crate) struct Walk {
 impl Walk {
     pub(crate) fn new(bounds: Bounds, position: Position) -> Self {
         Self {
-            limit: bounds.page_size,
             remaining: bounds.max_messages,
             goal: if position.cursor.is_some() { Goal::Page } else { Goal::First },
             server: Server {
+                limit: bounds.page_size,
                 page_length: PageLength::Unproven { first: None },
                 answered: 0,
                 refused: None,
@@ -296,10 +312,24 @@ impl Walk {
         &self.position
     }
 
+    /// Nothing older than this is wanted any more: another walk reads it.
+    pub(crate) fn raise_since(&mut self, since: Timestamp) {
+        self.bounds.since = Some(since);
+    }
+
+    pub(crate) fn server(&self) -> Server {
+        self.server
+    }
+
+    /// Takes over what another walk through the same chat has learned.
+    pub(crate) fn know(&mut self, server: Server) {
+        self.server = server;
+    }
+
     /// The next request.
     pub(crate) fn ask(&self) -> Ask {
         let bot_session = self.asks_for_session();
-        let page = || self.page_limit(self.limit, self.remaining);
+        let page = || self.page_limit(self.server.limit, self.remaining);
         match self.goal {
             Goal::First | Goal::Page => {
                 Ask { limit: page(), cursor: self.next_cursor(), bot_session }
@@ -367,7 +397,7 @@ impl Walk {
         if last || self.goal != Goal::Page {
             return None;
         }
-        let limit = if ask.limit == self.limit { self.grown() } else { self.limit };
+        let limit = if ask.limit == self.server.limit { self.grown() } else { self.server.limit };
         let remaining = match self.remaining {
             None => None,
             Some(remaining) => {
@@ -399,9 +429,9 @@ impl Walk {
     fn grown(&self) -> u32 {
         match (self.server.page_length, self.server.refused) {
             (PageLength::Unproven { first: None } | PageLength::AsAsked, None) => {
-                self.limit.saturating_mul(2).min(self.bounds.max_page_size)
+                self.server.limit.saturating_mul(2).min(self.bounds.max_page_size)
             }
-            _ => self.limit,
+            _ => self.server.limit,
         }
     }
 

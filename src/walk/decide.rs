@@ -34,7 +34,7 @@ impl Walk {
         } else {
             self.after_nothing_new(ask, &sorted, short)
         };
-        if limit_from(self.position.seen.len()) > MOST_TIED {
+        if self.position.seen.len() > MOST_TIED {
             next = self.stalled(Stall::TooManyTies);
         }
         let next = self.count_out(&mut sorted.kept, next);
@@ -125,7 +125,7 @@ impl Walk {
                 PageLength::Capped(cap) if cap == count => PageLength::Capped(cap),
                 _ => PageLength::Uneven,
             };
-            self.limit = self.limit.min(limit_from(count)).max(self.bounds.page_size);
+            self.server.limit = self.server.limit.min(limit_from(count)).max(self.bounds.page_size);
         }
     }
 
@@ -193,8 +193,8 @@ impl Walk {
                 let limit = self.more_than(limit_from(self.position.seen.len()));
                 Goal::Widen(Stuck { limit, count: sorted.count, why: Stall::Ties })
             }
-            Goal::First | Goal::Page if !short && ask.limit == self.limit => {
-                self.limit = self.grown();
+            Goal::First | Goal::Page if !short && ask.limit == self.server.limit => {
+                self.server.limit = self.grown();
                 Goal::Page
             }
             _ => Goal::Page,
@@ -289,7 +289,7 @@ impl Walk {
             && stuck.count <= last.count
             && self.server.page_length != PageLength::Uneven
             && stuck.count + 1 >= self.server.longest;
-        if capped || stuck.limit >= MOST_TIED {
+        if capped || stuck.limit >= limit_from(MOST_TIED) {
             return self.stalled(stuck.why);
         }
         self.look_beyond(stuck)
@@ -334,7 +334,7 @@ impl Walk {
         let seen = limit_from(self.position.seen.len());
         Some(match self.goal {
             Goal::First | Goal::Page => {
-                self.limit = self.server.answered.max(self.bounds.page_size);
+                self.server.limit = self.server.answered.max(self.bounds.page_size);
                 Next::Ask
             }
             Goal::Widen(stuck) if stuck.why == Stall::Empty && self.goes_on() => {

@@ -177,7 +177,7 @@ fn most_requests(model: &Model, bounds: &Bounds) -> usize {
         _ => 0,
     };
     // At last, a longer and longer answer is asked for in vain.
-    let in_vain = log(MOST_TIED as usize / page) + 1;
+    let in_vain = log(MOST_TIED / page) + 1;
     pages + 2 * log(count) + log(bounds.max_page_size as usize) + 8 + refused + in_vain
 }
 
