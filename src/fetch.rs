@@ -24,9 +24,9 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use crate::endpoint::Endpoint;
-use crate::error::{Cause, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::retry::Retries;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, no_runtime};
 use crate::transport::{Body, Response, Sending};
 
 /// A deadline that is noticed later than this was missed because nobody polled, not because of the server.
@@ -154,8 +154,7 @@ impl FetchProjection<'_> {
         }
         *self.runtime = self.endpoint.runtimes.current();
         if self.runtime.is_none() {
-            let error = Error::new(ErrorKind::Transport, "there is no tokio runtime to send in");
-            return Err(error.with_cause(Cause::NoRuntime));
+            return Err(no_runtime());
         }
         let moved = match self.state.as_mut().project() {
             StateProjection::Idle => State::Idle,

@@ -1,6 +1,5 @@
 //! Which windows of time are read, in which order, and how many requests at once. No I/O, no async, no clock
 //! but what is passed in.
-#![cfg_attr(not(test), allow(dead_code, reason = "the streams do not use it yet"))]
 
 #[cfg(test)]
 mod figures;
@@ -10,20 +9,17 @@ mod histories;
 mod property;
 mod room;
 mod split;
-mod sync;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 
-use crate::chat_time::ChatTime;
-use crate::cursor::Key;
-use crate::position::Position;
+use crate::chat_time::{ChatTime, Span};
+use crate::cursor::{Cursor, Key};
+use crate::position::{Horizon, Position, SyncPosition};
 use crate::timestamp::Timestamp;
 use crate::walk::{Answer, Ask, Bounds, End, Kept, Next, Server, Stall, Walk};
 use crate::window::{Density, Part, Window, WindowId};
-
-pub(crate) use sync::{Horizon, SyncPosition};
 
 /// The most messages asked for by the first request of a look. Whoever knows more ids than that reads the rest
 /// page by page.
@@ -71,6 +67,8 @@ pub(crate) struct Fetched<M> {
     pub(crate) of_other_session: Vec<bool>,
     pub(crate) chat_start: ChatTime,
     pub(crate) chat_latest: ChatTime,
+    /// Of the whole chat, as far as is known with this page.
+    pub(crate) span: Option<Span>,
     /// Of its body.
     pub(crate) bytes: u64,
 }
@@ -90,6 +88,7 @@ pub(crate) struct Outcome {
 pub(crate) struct Chunk<M> {
     pub(crate) keys: Vec<Key>,
     pub(crate) messages: Vec<M>,
+    pub(crate) span: Option<Span>,
 }
 
 #[derive(Clone, Debug)]
@@ -296,7 +295,7 @@ impl<M> Plan<M> {
         };
         let (kept, received) = window.receive(ask, answer, lowest, page_size);
         self.server = window.walk().server();
-        let Fetched { mut keys, mut messages, bytes, .. } = page;
+        let Fetched { mut keys, mut messages, bytes, span, .. } = page;
         if !messages.is_empty() {
             let mean = bytes as f64 / messages.len() as f64;
             self.bytes_per_message = mean.max(0.9 * self.bytes_per_message).max(1.0);
@@ -314,7 +313,7 @@ impl<M> Plan<M> {
         }
         self.held += messages.len();
         let before = window.bytes();
-        window.hold(Part { keys, messages, bytes });
+        window.hold(Part { keys, messages, bytes, span });
         self.bytes += window.bytes() - before;
         if window.is_complete() {
             let end = window.end();
@@ -379,6 +378,7 @@ impl<M> Plan<M> {
     }
 
     /// A request was dropped before its answer came: `ask` gives it again.
+    #[cfg(test)]
     pub(crate) fn abandon(&mut self, id: WindowId) {
         if let Some(index) = self.arrived(id)
             && let Some(window) = self.row.get_mut(index)
@@ -412,7 +412,7 @@ impl<M> Plan<M> {
             if !newest_first && !front.is_complete() {
                 return None;
             }
-            let (Part { mut keys, mut messages, bytes }, first) = front.take(newest_first)?;
+            let (Part { mut keys, mut messages, bytes, span }, first) = front.take(newest_first)?;
             self.held -= messages.len();
             self.bytes -= bytes;
             if !newest_first {
@@ -427,7 +427,7 @@ impl<M> Plan<M> {
             self.settle();
             if !messages.is_empty() {
                 self.begun = true;
-                return Some(Chunk { keys, messages });
+                return Some(Chunk { keys, messages, span });
             }
         }
     }
@@ -501,7 +501,43 @@ impl<M> Plan<M> {
         self.end
     }
 
+    /// The parts that can be taken now.
+    pub(crate) fn ready_parts(&self) -> impl Iterator<Item = &[M]> {
+        let newest_first = self.newest_first();
+        let mut open = self.end.is_none();
+        let in_order = self.row.iter().take_while(move |window| {
+            let was_open = open;
+            open &= window.is_complete();
+            was_open && (newest_first || open)
+        });
+        in_order.flat_map(Window::messages)
+    }
+
+    /// The messages that can be taken now.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = &M> {
+        let most =
+            self.remaining.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        self.ready_parts().flatten().take(most)
+    }
+
+    /// The last message that was read in a window.
+    pub(crate) fn stopped_at(&self, id: WindowId) -> Option<&Cursor> {
+        let window = self.row.iter().find(|window| window.id() == id)?;
+        window.walk().position().cursor.as_ref()
+    }
+
+    /// Whether no answer has come yet.
+    pub(crate) fn is_first_request(&self) -> bool {
+        self.answers == 0
+    }
+
+    /// How many bytes of bodies wait.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// How many messages have been received and not yet taken.
+    #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
         self.held
     }
@@ -513,17 +549,19 @@ impl<M> Plan<M> {
     }
 
     /// How many requests are under way.
+    #[cfg(test)]
     pub(crate) fn under_way(&self) -> usize {
         self.under_way
     }
 
     /// The request that will follow if the answer to `ask`, whose first message is known already, turns out as
     /// expected (see [`Walk::foresee`](crate::walk::Walk::foresee)). `ask` may give another one.
-    pub(crate) fn foresee(&self, id: WindowId, ask: &Ask, first: &crate::Cursor) -> Option<Ask> {
+    pub(crate) fn foresee(&self, id: WindowId, ask: &Ask, first: &Cursor) -> Option<Ask> {
         self.row.iter().find(|window| window.id() == id)?.walk().foresee(ask, first)
     }
 
     /// Oldest first, the newest time that will be handed out, once it is known.
+    #[cfg(test)]
     pub(crate) fn newest(&self) -> Option<Timestamp> {
         self.row.back().and_then(Window::until)
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -10,10 +11,20 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::id::{BotSessionId, ChatId, is_well_formed};
 use crate::page::{Decode, decoder};
-use crate::position::Position;
+use crate::position::{Position, Standing, SyncPosition};
 use crate::stream::{Begin, MessageStream, PageStream, Source};
 use crate::timestamp::Timestamp;
 use crate::walk::{Bounds, DEFAULT_LIMIT, End};
+
+/// In which order the messages are handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// Newest first, unless a checkpoint says otherwise.
+    Unset,
+    OldestFirst,
+    /// Oldest first, and then again and again what is new.
+    Follow(Duration),
+}
 
 /// A query: which messages of a chat are read, and in what pages. It sends nothing and its setters never
 /// fail; a value that cannot be asked for is the stream's first and only item, an `Err` of kind
@@ -52,6 +63,9 @@ pub struct Messages {
     chat: ChatId,
     bounds: Bounds,
     max_page_size: Option<u32>,
+    order: Order,
+    lookback: Option<Duration>,
+    concurrency: usize,
     prefetch: usize,
     skip_malformed: bool,
     checkpoint: Option<Checkpoint>,
@@ -72,6 +86,9 @@ impl Messages {
             chat,
             bounds,
             max_page_size: None,
+            order: Order::Unset,
+            lookback: None,
+            concurrency: 1,
             prefetch: 0,
             skip_malformed: false,
             checkpoint: None,
@@ -232,17 +249,196 @@ impl Messages {
         self
     }
 
+    /// Reads the chat from its beginning (or from [`since`](Self::since)) up to what was its newest message when the
+    /// walk began (or up to [`until`](Self::until)), oldest first. Within one timestamp the order is the server's.
+    /// Default: newest first.
+    ///
+    /// The endpoint only goes backwards, so the stream reads *windows* of time, each backwards, and hands them out from
+    /// old to new. That costs 3 to 20 % more requests than newest first, a few requests before the first message,
+    /// and room for at most 16 pages or 1,600 messages, whichever is more, however long the chat is.
+    ///
+    /// **What is new tomorrow.** The [`checkpoint`](crate::MessageStream::checkpoint) of the stream, resumed, brings exactly
+    /// what has come since. If nothing has, that is one request. What is *missed* without a
+    /// [`lookback`](Self::lookback): a message that arrives late, with a timestamp before the checkpoint's. A provider
+    /// that was down for an hour delivers such messages. A change of a message that was handed out (its status, an edit,
+    /// a deletion) is not a new message, and is never handed out.
+    ///
+    /// A [`bot_session`](Self::bot_session) is read whole and then handed out reversed: it is one conversation with a bot.
+    /// A chat whose server does not say when it began (no `minTime`) is read twice, first for its times alone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::{StreamExt, TryStreamExt};
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
+    /// # use texter_history::{Client, End, Message, Timestamp};
+    /// # use std::time::Duration;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(400);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut stream = client.messages(chat_id).page_size(100).oldest_first().stream();
+    /// let messages: Vec<Message> = stream.by_ref().try_collect().await?;
+    /// assert_eq!(messages.len(), 400);
+    /// assert!(messages.is_sorted_by_key(|message| message.timestamp));
+    /// assert_eq!(stream.end(), Some(End::ReachedNewest));
+    /// assert!(stream.stats().requests <= 8);
+    ///
+    /// // Tomorrow, from the checkpoint that was saved:
+    /// let checkpoint = stream.checkpoint();
+    /// server.add_message(chat_id, FakeMessage::text(Timestamp::now(), "a1", "hello again"));
+    /// let mut news = client.messages(chat_id).resume_from(checkpoint).stream();
+    /// assert_eq!(news.next().await.unwrap()?.id, "a1");
+    /// assert!(news.next().await.is_none());
+    /// assert_eq!(news.stats().requests, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn oldest_first(mut self) -> Self {
+        if self.order == Order::Unset {
+            self.order = Order::OldestFirst;
+        }
+        self
+    }
+
+    /// Reads oldest first, and at the newest message the stream does not end: it looks again every `every`, for as long
+    /// as it is polled. The time counts from the end of the last look. Zero is refused.
+    ///
+    /// The first poll looks at once, and nothing is sent between two looks. A look that finds nothing is one request.
+    /// [`is_caught_up`](crate::MessageStream::is_caught_up) says whether the stream rests. With
+    /// `since(Timestamp::now())` only what is to come is handed out. As with [`oldest_first`](Self::oldest_first), a message
+    /// that arrives late is missed without a [`lookback`](Self::lookback).
+    ///
+    /// A failed look is one `Err`, then `None` until [`resume`](crate::MessageStream::resume), which goes on following.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::{StreamExt, TryStreamExt};
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
+    /// # use texter_history::{Client, End, Message, Timestamp};
+    /// # use std::time::Duration;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(30);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let every = Duration::from_millis(10); // 30 seconds, say
+    /// let mut stream = client.messages(chat_id).follow(every).stream();
+    /// let old: Vec<_> = stream.by_ref().take(30).collect().await;
+    /// assert!(stream.is_caught_up());
+    /// assert_eq!((old.len(), stream.stats().requests), (30, 1));
+    ///
+    /// server.add_message(chat_id, FakeMessage::text(Timestamp::now(), "a1", "hello"));
+    /// assert_eq!(stream.next().await.unwrap()?.id, "a1");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn follow(mut self, every: Duration) -> Self {
+        self.order = Order::Follow(every);
+        self
+    }
+
+    /// Oldest first, lets each run, and each look of [`follow`](Self::follow), read so much of the time behind its
+    /// position again and hand out what had not been there before: messages that arrived late, with a timestamp
+    /// older than ones already handed out. Default: none. Newest first it is refused.
+    ///
+    /// Late messages come out of order, and are the only ones that do. The checkpoint holds the ids of all messages within
+    /// the lookback, at most 65,536 of them; beyond that the oldest are let go by whole timestamps, and the lookback is
+    /// that much shorter. It counts from the newest message handed out, or from now where that is earlier. A checkpoint
+    /// that was saved with a shorter lookback knows no more ids than that one held, so the first run after it goes no
+    /// further back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::{StreamExt, TryStreamExt};
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
+    /// # use texter_history::{Client, End, Message, Timestamp};
+    /// # use std::time::Duration;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let at = |text: &str| text.parse::<Timestamp>();
+    /// # let chat = FakeChat::new(chat_id).messages([
+    /// #     FakeMessage::text(at("2025-01-01T10:00:00Z")?, "a1", "one"),
+    /// #     FakeMessage::text(at("2025-01-01T10:05:00Z")?, "a3", "three"),
+    /// # ]);
+    /// # let server = FakeTexter::builder().chat(chat).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let hour = Duration::from_secs(3600);
+    /// let query = client.messages(chat_id).oldest_first().lookback(hour);
+    /// let mut stream = query.clone().stream();
+    /// assert_eq!(stream.by_ref().count().await, 2);
+    ///
+    /// // A message of 10:02 arrives when one of 10:05 has been handed out:
+    /// server.add_message(chat_id, FakeMessage::text(at("2025-01-01T10:02:00Z")?, "a2", "two"));
+    /// let mut news = query.resume_from(stream.checkpoint()).stream();
+    /// assert_eq!(news.next().await.unwrap()?.id, "a2");
+    /// assert!(news.next().await.is_none());
+    /// assert_eq!(news.stats().requests, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn lookback(mut self, time: Duration) -> Self {
+        self.lookback = Some(time);
+        self
+    }
+
+    /// Lets the stream have so many requests under way at once, in either direction. Default 1; 0 counts as 1. The
+    /// messages, their order and the checkpoint are the same as without it.
+    ///
+    /// The stream reads several windows of time at once. What is read early waits: at most as many messages as 8
+    /// pages for each request, or 6,400, whichever is more, and never more than
+    /// [`max_body_bytes`](crate::ClientBuilder::max_body_bytes) of bodies. It costs 5 to 20 % more requests, because a window
+    /// is guessed and its last page runs into the one before. All requests share the token's rate limit. A
+    /// [`bot_session`](Self::bot_session) is read with one request at a time.
+    ///
+    /// Polls send requests while messages are in hand, as with [`prefetch`](Self::prefetch).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::{StreamExt, TryStreamExt};
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
+    /// # use texter_history::{Client, End, Message, Timestamp};
+    /// # use std::time::Duration;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(5_000);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let plain: Vec<Message> = client.messages(chat_id).stream().try_collect().await?;
+    ///
+    /// let mut stream = client.messages(chat_id).concurrency(8).stream();
+    /// let fast: Vec<Message> = stream.by_ref().try_collect().await?;
+    /// assert_eq!(fast, plain);
+    /// assert!(stream.stats().requests <= 130); // one at a time: 101
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        self.concurrency = requests;
+        self
+    }
+
     /// Goes on where another walk of the same chat stopped.
     ///
-    /// The checkpoint's session and bounds fill what this query leaves unset; one that is set differently
+    /// The checkpoint's session, bounds and direction fill what this query leaves unset; one that is set differently
     /// in both, or a checkpoint of another chat, is an error of kind
-    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest). Page sizes are free to differ.
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest). Page sizes, [`concurrency`](Self::concurrency) and
+    /// [`lookback`](Self::lookback) are free to differ. A newest-first checkpoint goes on towards older messages: for what
+    /// is new, resume from [`newest_checkpoint`](crate::MessageStream::newest_checkpoint).
     pub fn resume_from(mut self, checkpoint: Checkpoint) -> Self {
         self.checkpoint = Some(checkpoint);
         self
     }
 
-    /// The messages, newest first.
+    /// The messages, one by one.
     pub fn stream(self) -> MessageStream {
         self.stream_as()
     }
@@ -295,23 +491,30 @@ impl Messages {
     pub(crate) fn source<T>(mut self, decode: Decode<T>) -> Source<T> {
         self.bounds.max_page_size = self.max_page_size.unwrap_or(self.bounds.page_size);
         let given = self.checkpoint.clone();
-        let checked = self.take_checkpoint().and_then(|position| self.check().map(|()| position));
-        let (position, begin) = match checked {
-            Ok(position) if self.bounds.max_messages == Some(0) => {
-                (position, Begin::Ended(End::ReachedMax))
+        let checked =
+            self.take_checkpoint().and_then(|standing| self.check(&standing).map(|()| standing));
+        let (standing, begin) = match checked {
+            Ok(standing) if self.bounds.max_messages == Some(0) => {
+                (standing, Begin::Ended(End::ReachedMax))
             }
-            Ok(position) => (position, Begin::Ask),
+            Ok(standing) => (standing, Begin::Ask),
             Err(error) => {
                 let refused = Begin::Refused(error.of(&self.chat));
-                let position = given.map(|given| self.put_back(given)).unwrap_or_default();
-                (position, refused)
+                let standing = given.map(|given| self.put_back(given));
+                (standing.unwrap_or_else(|| self.beginning()), refused)
             }
         };
         Source {
             endpoint: self.endpoint,
             chat: self.chat,
             bounds: self.bounds,
-            position,
+            standing,
+            lookback: self.lookback.unwrap_or_default(),
+            follow: match self.order {
+                Order::Follow(every) => Some(every),
+                Order::Unset | Order::OldestFirst => None,
+            },
+            concurrency: self.concurrency.max(1),
             prefetch: self.prefetch,
             skip_malformed: self.skip_malformed,
             in_hand: Vec::new(),
@@ -322,16 +525,26 @@ impl Messages {
 
     /// A query that is refused hands its checkpoint on as it came, so that whoever saves the stream's
     /// checkpoint after the error loses nothing.
-    fn put_back(&mut self, given: Checkpoint) -> Position {
+    fn put_back(&mut self, given: Checkpoint) -> Standing {
         self.chat = given.chat;
         self.bounds.bot_session = given.bot_session;
         (self.bounds.since, self.bounds.until) = (given.since, given.until);
-        given.position
+        given.standing
     }
 
-    fn take_checkpoint(&mut self) -> Result<Position, Error> {
+    /// Where a walk stands that has handed out nothing.
+    fn beginning(&self) -> Standing {
+        match self.order {
+            Order::Unset => Standing::newest_first(Position::default()),
+            Order::OldestFirst | Order::Follow(_) => {
+                Standing::OldestFirst { position: SyncPosition::default(), last: None }
+            }
+        }
+    }
+
+    fn take_checkpoint(&mut self) -> Result<Standing, Error> {
         let Some(checkpoint) = self.checkpoint.take() else {
-            return Ok(Position::default());
+            return Ok(self.beginning());
         };
         let refused = |what| {
             Err(Error::invalid_request(format!(
@@ -340,6 +553,12 @@ impl Messages {
         };
         if checkpoint.chat != self.chat {
             return refused("chat");
+        }
+        if self.order != Order::Unset && !checkpoint.is_oldest_first() {
+            return Err(Error::invalid_request(
+                "the checkpoint is of a newest-first walk and goes on towards older messages; to go on towards \
+                 newer ones, save newest_checkpoint() of that walk and resume from it",
+            ));
         }
         let bounds = &mut self.bounds;
         // A walk through the whole chat and one through a session hand out different messages.
@@ -356,15 +575,17 @@ impl Messages {
             }
             *own = own.or(its);
         }
-        let position = checkpoint.position;
-        if bounds.until.is_some() && bounds.until < position.timestamp() {
+        if let Standing::NewestFirst { position, .. } = &checkpoint.standing
+            && bounds.until.is_some()
+            && bounds.until < position.timestamp()
+        {
             // Everything up to `until` is older than what was handed out: none of it has been.
-            return Ok(Position::default());
+            return Ok(self.beginning());
         }
-        Ok(position)
+        Ok(checkpoint.standing)
     }
 
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self, standing: &Standing) -> Result<(), Error> {
         let refused = |why| Err(Error::invalid_request(why));
         if !is_well_formed(self.chat.as_str()) {
             return refused("the chat id is not of a-z and 0-9; use the chat's _id");
@@ -389,6 +610,17 @@ impl Messages {
         if since.zip(until).is_some_and(|(since, until)| since > until) {
             return refused("since lies after until; exchange them");
         }
+        if self.lookback.is_some() && matches!(standing, Standing::NewestFirst { .. }) {
+            return refused(
+                "a lookback means something only where the walk goes on to what is new; set oldest_first() or \
+                 follow(), too",
+            );
+        }
+        if self.order == Order::Follow(Duration::ZERO) {
+            return refused(
+                "a stream that follows without a pause would never rest; use a second or more",
+            );
+        }
         Ok(())
     }
 }
@@ -399,6 +631,9 @@ impl fmt::Debug for Messages {
             .field("chat", &self.chat)
             .field("bounds", &self.bounds)
             .field("max_page_size", &self.max_page_size)
+            .field("order", &self.order)
+            .field("lookback", &self.lookback)
+            .field("concurrency", &self.concurrency)
             .field("prefetch", &self.prefetch)
             .field("skip_malformed", &self.skip_malformed)
             .field("checkpoint", &self.checkpoint)

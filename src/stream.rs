@@ -1,6 +1,9 @@
 //! The streams: messages in hand, then the pages behind them, then the end.
 
+mod flight;
+mod follow;
 mod page_stream;
+mod pages;
 mod source;
 mod stats;
 #[cfg(test)]
@@ -18,11 +21,12 @@ use crate::checkpoint::Checkpoint;
 use crate::cursor::Key;
 use crate::error::Error;
 use crate::message::Message;
-use crate::position::Position;
+use crate::position::Standing;
 use crate::timestamp::Timestamp;
 use crate::walk::End;
-use source::{Pages, ReadyPage};
-use stats::{share, tell_of_skipped};
+use pages::Pages;
+use source::ReadyPage;
+use stats::tell_of_skipped;
 
 pub use page_stream::{Page, PageStream};
 pub(crate) use source::{Begin, Source};
@@ -96,7 +100,7 @@ impl<T> MessageStream<T> {
     pub(crate) fn new(source: Source<T>) -> Self {
         let skip_malformed = source.skip_malformed;
         let pages = Pages::new(source);
-        let page = ReadyPage::empty(pages.position().clone());
+        let page = ReadyPage::empty();
         Self { page, pages, messages: 0, malformed: 0, skip_malformed, least_progress: 0.0 }
     }
 
@@ -130,13 +134,77 @@ impl<T> MessageStream<T> {
     /// ```
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        self.pages.checkpoint(self.position())
+        self.pages.checkpoint(self.standing())
     }
 
-    fn position(&self) -> Position {
-        let mut position = self.page.start.clone();
-        position.advance(self.handed_out());
-        position
+    fn standing(&self) -> Standing {
+        self.pages.standing_behind(self.handed_out())
+    }
+
+    /// Newest first, an *oldest-first* checkpoint right behind the newest message that this walk has handed out (before a
+    /// resume, too): whoever archived a chat backwards can go on forwards from there. `None` while nothing has been
+    /// handed out, and for a stream that is oldest first: its [`checkpoint`](Self::checkpoint) is that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::StreamExt;
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
+    /// # use texter_history::{Client, Timestamp};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(120);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut stream = client.messages(chat_id).stream();
+    /// assert_eq!(stream.newest_checkpoint(), None);
+    /// assert_eq!(stream.by_ref().count().await, 120);
+    /// let newest = stream.newest_checkpoint().unwrap();
+    ///
+    /// // Tomorrow:
+    /// server.add_message(chat_id, FakeMessage::text(Timestamp::now(), "a1", "hello again"));
+    /// let mut news = client.messages(chat_id).resume_from(newest).stream();
+    /// assert_eq!(news.next().await.unwrap()?.id, "a1");
+    /// assert!(news.next().await.is_none());
+    /// assert_eq!(news.stats().requests, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn newest_checkpoint(&self) -> Option<Checkpoint> {
+        self.pages.newest_checkpoint(self.standing())
+    }
+
+    /// Oldest first, whether nothing is in hand and the last look found nothing newer: what
+    /// [`follow`](crate::Messages::follow) waits behind, and where a sync ends. Newest first it is `false`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::{FutureExt, StreamExt};
+    /// # use std::time::Duration;
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+    /// # use texter_history::Client;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(30);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut stream = client.messages(chat_id).follow(Duration::from_secs(60)).stream();
+    /// let mut count = 0;
+    /// while !stream.is_caught_up() {
+    ///     stream.next().await.unwrap()?;
+    ///     count += 1;
+    /// }
+    /// assert_eq!(count, 30);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        self.page.to_hand_out(self.skip_malformed) == 0 && self.pages.is_caught_up()
     }
 
     /// The span of the whole chat, from the latest response; `None` before one, and for an empty chat.
@@ -149,7 +217,7 @@ impl<T> MessageStream<T> {
     /// response. It never falls, and is 1.0 at the end (not after a failure).
     #[must_use]
     pub fn progress(&self) -> Option<f64> {
-        if matches!(self.end(), Some(End::ReachedStart | End::ReachedSince | End::ReachedMax)) {
+        if self.is_caught_up() || self.end().is_some_and(|end| end != End::Failed) {
             return Some(1.0);
         }
         self.behind()
@@ -159,8 +227,7 @@ impl<T> MessageStream<T> {
     fn behind(&self) -> Option<f64> {
         // The span is that of the page in hand: with `prefetch` the latest response may be ahead of it.
         let span = self.page.chat_span.or_else(|| self.pages.chat_span())?;
-        let (newest, oldest) = self.pages.range(span);
-        Some(share(newest, oldest, self.last_handed_out()).max(self.least_progress))
+        Some(self.pages.share(span, self.last_handed_out()).max(self.least_progress))
     }
 
     /// What of the page in hand has been handed out, ascending.
@@ -171,7 +238,7 @@ impl<T> MessageStream<T> {
     /// The time of the last message handed out that had one.
     fn last_handed_out(&self) -> Option<Timestamp> {
         let placed = self.handed_out().iter().find_map(Key::timestamp);
-        placed.or(self.page.start.timestamp())
+        placed.or(self.pages.standing().cursor().map(|cursor| cursor.timestamp))
     }
 
     /// Why the stream ended; `None` while it has not.
@@ -231,10 +298,11 @@ impl<T> MessageStream<T> {
     /// Puts the next page in hand.
     #[inline(never)]
     fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(), Error>>> {
+        self.least_progress = self.behind().unwrap_or(0.0);
+        self.pages.advance(&std::mem::take(&mut self.page.keys));
         let next = ready!(self.pages.poll_next(cx));
         Poll::Ready(match next {
             Some(Ok(page)) => {
-                self.least_progress = self.behind().unwrap_or(0.0);
                 self.page = page;
                 Some(Ok(()))
             }
@@ -264,7 +332,7 @@ impl<T> Stream for MessageStream<T> {
                         }
                     }
                 }
-                if this.pages.prefetch() > 0 {
+                if this.pages.reads_ahead() {
                     this.pages.poll_ahead(cx);
                 }
             }

@@ -20,7 +20,7 @@ use std::fmt;
 use crate::chat_time::ChatTime;
 use crate::cursor::{Cursor, Key};
 use crate::id::BotSessionId;
-use crate::position::Position;
+use crate::position::{MOST_TIED, Position};
 use crate::timestamp::Timestamp;
 
 /// The end of the year 9999: a `beforeTime` after every message, and still a date.
@@ -35,11 +35,6 @@ const LAST_ID: &str = "zzzzzzzzzzzzzzzzzzzzzzzz";
 
 /// The documented default of `limit`. A server that gave this many may have more, whatever was asked.
 pub(crate) const DEFAULT_LIMIT: u32 = 50;
-
-/// The most ids remembered at one timestamp, and the largest `limit` that looks for more behind answers that
-/// show nothing new. No chat has so many messages in one millisecond; a server that makes up new ones for
-/// ever is stopped here.
-pub(crate) const MOST_TIED: usize = 65_536;
 
 /// Why a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

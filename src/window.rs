@@ -1,10 +1,10 @@
 //! One window of time: the walk through it, its request under way, and what of it is held.
 //!
 //! No I/O, no async, no clock.
-#![cfg_attr(not(test), allow(dead_code, reason = "the streams do not use it yet"))]
 
 use std::collections::VecDeque;
 
+use crate::chat_time::Span;
 use crate::cursor::Key;
 use crate::position::Position;
 use crate::timestamp::Timestamp;
@@ -56,6 +56,8 @@ pub(crate) struct Part<M> {
     pub(crate) messages: Vec<M>,
     /// Of the body that it came in.
     pub(crate) bytes: u64,
+    /// Of the whole chat, as far as was known then.
+    pub(crate) span: Option<Span>,
 }
 
 /// Both ends of time are inclusive. `from` is `None` when the window begins where the chat does, `until`
@@ -184,6 +186,11 @@ impl<M> Window<M> {
         self.bytes
     }
 
+    /// The messages held, part by part.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &[M]> {
+        self.parts.iter().map(|part| part.messages.as_slice())
+    }
+
     pub(crate) fn parts(&self) -> usize {
         self.parts.len()
     }
@@ -206,6 +213,7 @@ impl<M> Window<M> {
     }
 
     /// The request under way is no more, and brought nothing.
+    #[cfg(test)]
     pub(crate) fn abandon(&mut self) {
         self.under_way = None;
     }

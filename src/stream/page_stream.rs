@@ -6,13 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::{FusedStream, Stream};
 
-use super::source::{Pages, ReadyPage, Source};
-use super::stats::{Stats, share, tell_of_skipped};
+use super::pages::Pages;
+use super::source::{ReadyPage, Source};
+use super::stats::{Stats, tell_of_skipped};
 use crate::chat_time::Span;
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::message::Message;
-use crate::position::Position;
 use crate::walk::End;
 
 /// The new messages of one page.
@@ -61,7 +61,6 @@ pub struct Page<T = Message> {
 #[must_use = "streams do nothing unless polled"]
 pub struct PageStream<T = Message> {
     pages: Pages<T>,
-    position: Position,
     progress: Option<f64>,
     messages: u64,
     malformed: u64,
@@ -75,8 +74,7 @@ impl<T> PageStream<T> {
     pub(crate) fn new(source: Source<T>) -> Self {
         let skip_malformed = source.skip_malformed;
         let pages = Pages::new(source);
-        let position = pages.position().clone();
-        Self { pages, position, progress: None, messages: 0, malformed: 0, skip_malformed }
+        Self { pages, progress: None, messages: 0, malformed: 0, skip_malformed }
     }
 
     /// Where the last page handed out left the walk.
@@ -101,7 +99,21 @@ impl<T> PageStream<T> {
     /// ```
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        self.pages.checkpoint(self.position.clone())
+        self.pages.checkpoint(self.pages.standing().clone())
+    }
+
+    /// Newest first, an oldest-first checkpoint right behind the newest message handed out, as
+    /// [`MessageStream::newest_checkpoint`](crate::MessageStream::newest_checkpoint).
+    #[must_use]
+    pub fn newest_checkpoint(&self) -> Option<Checkpoint> {
+        self.pages.newest_checkpoint(self.pages.standing().clone())
+    }
+
+    /// Oldest first, whether the last look found nothing newer than the last page handed out, as
+    /// [`MessageStream::is_caught_up`](crate::MessageStream::is_caught_up).
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        self.pages.is_caught_up()
     }
 
     /// The span of the whole chat, from the latest response; `None` before one, and for an empty chat. With
@@ -139,7 +151,7 @@ impl<T> PageStream<T> {
     /// ```
     #[must_use]
     pub fn progress(&self) -> Option<f64> {
-        if self.end().is_some_and(|end| end != End::Failed) {
+        if self.is_caught_up() || self.end().is_some_and(|end| end != End::Failed) {
             return Some(1.0);
         }
         self.progress
@@ -194,12 +206,11 @@ impl<T> PageStream<T> {
 
     /// What of a page is handed out; `None` if nothing is.
     fn take(&mut self, page: ReadyPage<T>) -> Option<Page<T>> {
-        self.position = page.start;
-        self.position.advance(&page.keys);
+        self.pages.advance(&page.keys);
         let chat_span = page.chat_span;
         if let Some(span) = chat_span.or_else(|| self.pages.chat_span()) {
-            let (newest, oldest) = self.pages.range(span);
-            let behind = share(newest, oldest, self.position.timestamp());
+            let last = self.pages.standing().cursor().map(|cursor| cursor.timestamp);
+            let behind = self.pages.share(span, last);
             self.progress = Some(self.progress.map_or(behind, |least| behind.max(least)));
         }
         let (mut messages, mut malformed) = (Vec::with_capacity(page.messages.len()), Vec::new());

@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::model::{Model, largest_tie};
-use super::{Answer, Bounds, End, Kept, MOST_TIED, Next, Stall, Walk};
+use super::{Answer, Bounds, End, Kept, Next, Stall, Walk};
 use crate::cursor::Key;
-use crate::position::Position;
+use crate::position::{MOST_TIED, Position};
 use crate::testing::rulebook::{CursorReading, LimitReading, MinTime, PageOrder, SessionFilter};
 use crate::timestamp::Timestamp;
 

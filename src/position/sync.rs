@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::MOST_TIED;
 use crate::cursor::Key;
 use crate::id::MessageId;
 use crate::timestamp::Timestamp;
-use crate::walk::MOST_TIED;
 
 /// What has been handed out, oldest first: everything older than `floor`, and of what is not, the messages
 /// that are listed. It does not grow with the history.
