@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use crate::checkpoint::{Key, Position};
 use crate::timestamp::Timestamp;
 use crate::walk::{Answer, Ask, Bounds, ChatTime, End, Kept, Server, Walk};
-use crate::window::{Density, Part, Window, WindowId};
+use crate::window::{Density, Part, Window, WindowId, share};
 
 pub(crate) use sync::{Horizon, SyncPosition};
 
@@ -40,7 +40,6 @@ pub(crate) enum Start {
     NewestFirst(Position),
     OldestFirst {
         position: SyncPosition,
-        horizon: Horizon,
         /// Whether a look came before, so that not much can have come since.
         again: bool,
     },
@@ -124,7 +123,7 @@ pub(crate) struct Plan<M> {
     may_bring: usize,
     held: usize,
     bytes: u64,
-    /// Of the largest kind of message that was seen, a page's mean.
+    /// The mean of a page; it falls slowly, so that a page of long messages is remembered for a while.
     bytes_per_message: f64,
     /// How many pages the next window is to hold, oldest first.
     target: f64,
@@ -171,10 +170,10 @@ impl<M> Plan<M> {
     }
 
     /// The next look: from the position on, with all that is known of the server and the chat.
-    pub(crate) fn look_again(&mut self, position: SyncPosition, horizon: Horizon) {
+    pub(crate) fn look_again(&mut self, position: SyncPosition) {
         self.answers = 0;
         self.end = None;
-        self.begin(Start::OldestFirst { position, horizon, again: true });
+        self.begin(Start::OldestFirst { position, again: true });
     }
 
     fn begin(&mut self, start: Start) {
@@ -183,8 +182,8 @@ impl<M> Plan<M> {
         let (bounds, position) = match start {
             // The first window's messages are the first to go out, so its walk can count them.
             Start::NewestFirst(position) => (bounds.clone(), position),
-            Start::OldestFirst { position, horizon, again } => {
-                let since = bounds.since.max(position.begin(horizon));
+            Start::OldestFirst { position, again } => {
+                let since = bounds.since.max(position.floor);
                 self.order =
                     Order::OldestFirst(Look { known: position, again, end: End::ReachedNewest });
                 (Bounds { since, max_messages: None, ..bounds.clone() }, Position::default())
@@ -291,17 +290,16 @@ impl<M> Plan<M> {
             of_other_session: &page.of_other_session,
             chat_start: page.chat_start,
         };
-        let (kept, received) = window.receive(ask, answer, lowest, page_size);
+        let (kept, change) = window.receive(ask, answer, lowest, page_size);
         self.server = window.walk().server();
         let Fetched { mut keys, mut messages, bytes, .. } = page;
-        if !messages.is_empty() {
-            let mean = bytes as f64 / messages.len() as f64;
-            self.bytes_per_message = mean.max(0.9 * self.bytes_per_message).max(1.0);
-        }
+        let received = messages.len().max(1);
+        let mean = bytes as f64 / received as f64;
+        self.bytes_per_message = mean.max(0.9 * self.bytes_per_message).max(1.0);
         if let Kept::Only(indices) = kept {
             (keys, messages) = pick(keys, messages, &indices);
         }
-        let mut duplicates = received.duplicates;
+        let mut duplicates = change.duplicates;
         if let Order::OldestFirst(look) = &self.order
             && let Some(known) = look.known.known(&keys)
         {
@@ -309,6 +307,7 @@ impl<M> Plan<M> {
             let new: Vec<usize> = (0..known.len()).filter(|index| !known[*index]).collect();
             (keys, messages) = pick(keys, messages, &new);
         }
+        let bytes = share(bytes, messages.len(), received);
         self.held += messages.len();
         let before = window.bytes();
         window.hold(Part { keys, messages, bytes });
@@ -327,10 +326,10 @@ impl<M> Plan<M> {
         // A long answer, such as one that shows a large group of equal timestamps, may bring too much.
         while self.held > self.buffer() && self.drop_some() {}
         let per_request = 0.8_f64.powf(1.0 / self.settings.concurrency.max(1) as f64);
-        let decay = per_request.powf(received.new as f64 / page_size as f64);
-        self.density.add(received.millis, received.new as f64, decay);
+        let decay = per_request.powf(change.new as f64 / page_size as f64);
+        self.density.add(change.millis, change.new as f64, decay);
         self.settle();
-        Outcome { duplicates, stalled: received.stalled }
+        Outcome { duplicates, stalled: change.stalled }
     }
 
     /// Oldest first, the first answer says where the walk ends, so that a chat that grows meanwhile does not
@@ -338,9 +337,12 @@ impl<M> Plan<M> {
     fn fix_end(&mut self, index: usize, page: &Fetched<M>) {
         let Order::OldestFirst(look) = &mut self.order else { return };
         let is_top = index + 1 == self.row.len();
-        let Some(top) = self.row.back_mut().filter(|top| is_top && !top.has_begun()) else {
+        let Some(top) = self.row.back_mut().filter(|_| is_top) else {
             return;
         };
+        if self.answers > 1 && top.has_begun() {
+            return;
+        }
         let latest = match page.chat_latest {
             ChatTime::At(time) => Some(time),
             ChatTime::Empty | ChatTime::Unknown => None,

@@ -53,7 +53,7 @@ enum State {
 pub(crate) struct Part<M> {
     pub(crate) keys: Vec<Key>,
     pub(crate) messages: Vec<M>,
-    /// Of the body that it came in.
+    /// Their share of the body that they came in.
     pub(crate) bytes: u64,
 }
 
@@ -82,7 +82,7 @@ pub(crate) struct Window<M> {
 }
 
 /// How an answer changed a window.
-pub(crate) struct Received {
+pub(crate) struct Change {
     /// How many messages are new, and how much time was read to find them.
     pub(crate) new: usize,
     pub(crate) millis: f64,
@@ -234,7 +234,7 @@ impl<M> Window<M> {
         answer: Answer<'_>,
         lowest: Option<Timestamp>,
         page: usize,
-    ) -> (Kept, Received) {
+    ) -> (Kept, Change) {
         self.under_way = None;
         let before = self.bottom();
         let newest = || answer.keys.iter().filter_map(Key::timestamp).max();
@@ -259,7 +259,7 @@ impl<M> Window<M> {
         self.read += new;
         let decay = 0.8_f64.powf(new as f64 / page.max(1) as f64);
         self.density.add(millis, new as f64, decay);
-        (verdict.kept, Received { new, millis, duplicates: verdict.duplicates, stalled })
+        (verdict.kept, Change { new, millis, duplicates: verdict.duplicates, stalled })
     }
 
     pub(crate) fn hold(&mut self, part: Part<M>) {
@@ -340,7 +340,8 @@ pub(crate) struct Dropped {
     pub(crate) whole: bool,
 }
 
-fn share(bytes: u64, part: usize, whole: usize) -> u64 {
+/// What of so many bytes belongs to some of the messages.
+pub(crate) fn share(bytes: u64, part: usize, whole: usize) -> u64 {
     (bytes as f64 * part as f64 / whole.max(1) as f64) as u64
 }
 

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use fastrand::Rng;
 
 use super::histories::{Kind, times};
-use super::{Fetched, Horizon, Plan, Settings, Start, SyncPosition};
+use super::{Fetched, Plan, Settings, Start, SyncPosition};
 use crate::checkpoint::{Cursor, Key, Position};
 use crate::timestamp::Timestamp;
 use crate::walk::{Ask, Bounds, ChatTime};
@@ -75,9 +75,7 @@ fn settings(page_size: u32, concurrency: usize) -> Settings {
 }
 
 fn oldest_first() -> Start {
-    let horizon =
-        Horizon { now: Timestamp::from_millis(i64::MAX), lookback: std::time::Duration::ZERO };
-    Start::OldestFirst { position: SyncPosition::default(), horizon, again: false }
+    Start::OldestFirst { position: SyncPosition::default(), again: false }
 }
 
 fn newest_first() -> Start {

@@ -41,9 +41,7 @@ impl Place {
     fn start(&self) -> Start {
         match self.clone() {
             Self::Newest(position) => Start::NewestFirst(position),
-            Self::Oldest(position) => {
-                Start::OldestFirst { position, horizon: HORIZON, again: false }
-            }
+            Self::Oldest(position) => Start::OldestFirst { position, again: false },
         }
     }
 }
