@@ -2,8 +2,10 @@
 //! but what is passed in.
 #![cfg_attr(not(test), allow(dead_code, reason = "the streams do not use it yet"))]
 
+mod answer;
 #[cfg(test)]
 mod figures;
+mod hand_out;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
@@ -18,8 +20,8 @@ use std::collections::VecDeque;
 
 use crate::checkpoint::{Key, Position};
 use crate::timestamp::Timestamp;
-use crate::walk::{Answer, Ask, Bounds, ChatTime, End, Kept, Server, Walk};
-use crate::window::{Density, Part, Window, WindowId, share};
+use crate::walk::{Ask, Bounds, ChatTime, End, Server, Walk};
+use crate::window::{Density, Window, WindowId};
 
 pub(crate) use sync::{Horizon, SyncPosition};
 
@@ -100,9 +102,25 @@ enum Order {
 struct Look {
     /// What had been handed out before it began.
     known: SyncPosition,
-    again: bool,
+    /// The `limit` of its first request, until that was answered.
+    first_limit: Option<u32>,
+    /// The newest time that it will hand out, once that is known.
+    newest: Option<Timestamp>,
     /// Why it will end.
     end: End,
+}
+
+impl Look {
+    /// The first request is to show what is known, and one message before it; a later look expects that not much
+    /// has come since.
+    fn new(known: SyncPosition, again: bool, page_size: u32) -> Self {
+        let ids = known.ids.len() + known.unplaced.len();
+        let page = usize::try_from(page_size).unwrap_or(usize::MAX);
+        let least = (ids + 1).min(LONGEST_FIRST).max(page);
+        let limit = if again { least.min(ids + NEW_PER_LOOK) } else { least };
+        let first_limit = known.newest.and(u32::try_from(limit).ok());
+        Self { known, first_limit, newest: None, end: End::ReachedNewest }
+    }
 }
 
 /// The windows between two answers.
@@ -172,7 +190,7 @@ impl<M> Plan<M> {
     /// The next look: from the position on, with all that is known of the server and the chat.
     pub(crate) fn look_again(&mut self, position: SyncPosition) {
         self.answers = 0;
-        self.end = None;
+        self.end = (self.remaining == Some(0)).then_some(End::ReachedMax);
         self.begin(Start::OldestFirst { position, again: true });
     }
 
@@ -184,8 +202,7 @@ impl<M> Plan<M> {
             Start::NewestFirst(position) => (bounds.clone(), position),
             Start::OldestFirst { position, again } => {
                 let since = bounds.since.max(position.floor);
-                self.order =
-                    Order::OldestFirst(Look { known: position, again, end: End::ReachedNewest });
+                self.order = Order::OldestFirst(Look::new(position, again, bounds.page_size));
                 (Bounds { since, max_messages: None, ..bounds.clone() }, Position::default())
             }
         };
@@ -211,298 +228,37 @@ impl<M> Plan<M> {
         if self.end.is_some() || self.under_way >= at_once {
             return None;
         }
-        let mut expected = 0.0;
         let mut index = 0;
+        let mut expected = 0.0;
         while let Some(window) = self.row.get(index) {
             let enough = self.remaining.is_some_and(|remaining| expected >= remaining as f64);
             if window.is_failed() || enough {
                 return None;
             }
-            if !window.is_complete() {
-                let at = self.place_to_split(index);
-                if at.is_some() || !window.is_under_way() {
-                    if !(self.has_room(index == 0) || (index == 0 && self.make_room(at.is_some())))
-                    {
-                        return None;
-                    }
-                    let index = at.map_or(index, |at| self.split(index, at));
-                    return self.send(index);
+            let at = self.place_to_split(index);
+            if at.is_some() || window.may_ask() {
+                if !self.may_ask(index, at.is_some()) {
+                    return None;
                 }
+                let index = at.map_or(index, |at| self.split(index, at));
+                return self.send(index);
             }
-            let window = self.row.get(index)?;
-            expected += (window.held() + window.may_bring()) as f64;
-            expected += self.pages_left(window).unwrap_or(0.0).max(0.0) * self.page() as f64;
+            expected += self.expected(window);
             index += 1;
         }
         None
     }
 
     fn send(&mut self, index: usize) -> Option<(WindowId, Ask)> {
-        let first_limit = self.first_limit();
+        let first_limit = match &self.order {
+            Order::OldestFirst(look) => look.first_limit,
+            Order::NewestFirst => None,
+        };
         let window = self.row.get_mut(index)?;
         let ask = window.send(self.server, first_limit);
         self.under_way += 1;
         self.may_bring += window.may_bring();
         Some((window.id(), ask))
-    }
-
-    /// The `limit` of the first request of a look: enough to show what is known, and one message before it.
-    fn first_limit(&self) -> Option<u32> {
-        let Order::OldestFirst(look) = &self.order else { return None };
-        if self.answers > 0 || look.known.newest.is_none() {
-            return None;
-        }
-        let known = look.known.ids.len() + look.known.unplaced.len();
-        let page = usize::try_from(self.settings.bounds.page_size).unwrap_or(usize::MAX);
-        let least = (known + 1).min(LONGEST_FIRST).max(page);
-        let limit = if look.again { least.min(known + NEW_PER_LOOK) } else { least };
-        u32::try_from(limit).ok()
-    }
-
-    fn window(&mut self, id: WindowId) -> Option<(usize, &mut Window<M>)> {
-        self.row.iter_mut().enumerate().find(|(_, window)| window.id() == id)
-    }
-
-    /// Takes the request of this window out of those under way.
-    fn arrived(&mut self, id: WindowId) -> Option<usize> {
-        let (index, window) = self.window(id)?;
-        let limit = window.may_bring();
-        self.may_bring -= limit;
-        self.under_way -= 1;
-        Some(index)
-    }
-
-    /// Takes the answer to `ask`, which `id` had sent.
-    pub(crate) fn receive(&mut self, id: WindowId, ask: &Ask, page: Fetched<M>) -> Outcome {
-        let nothing = Outcome { duplicates: 0, stalled: None };
-        let Some(index) = self.arrived(id) else { return nothing };
-        self.answers += 1;
-        if let ChatTime::At(start) = page.chat_start {
-            self.chat_start = Some(start);
-        }
-        self.fix_end(index, &page);
-        let page_size = self.page();
-        let Some(window) = self.row.get_mut(index) else { return nothing };
-        let lowest =
-            window.from().max(self.chat_start.filter(|start| Some(*start) <= window.bottom()));
-        let answer = Answer {
-            keys: &page.keys,
-            of_other_session: &page.of_other_session,
-            chat_start: page.chat_start,
-        };
-        let (kept, change) = window.receive(ask, answer, lowest, page_size);
-        self.server = window.walk().server();
-        let Fetched { mut keys, mut messages, bytes, .. } = page;
-        let received = messages.len().max(1);
-        let mean = bytes as f64 / received as f64;
-        self.bytes_per_message = mean.max(0.9 * self.bytes_per_message).max(1.0);
-        if let Kept::Only(indices) = kept {
-            (keys, messages) = pick(keys, messages, &indices);
-        }
-        let mut duplicates = change.duplicates;
-        if let Order::OldestFirst(look) = &self.order
-            && let Some(known) = look.known.known(&keys)
-        {
-            duplicates += known.iter().filter(|known| **known).count() as u64;
-            let new: Vec<usize> = (0..known.len()).filter(|index| !known[*index]).collect();
-            (keys, messages) = pick(keys, messages, &new);
-        }
-        let bytes = share(bytes, messages.len(), received);
-        self.held += messages.len();
-        let before = window.bytes();
-        window.hold(Part { keys, messages, bytes });
-        self.bytes += window.bytes() - before;
-        if window.is_complete() {
-            let end = window.end();
-            let is_empty = window.parts() == 0;
-            self.empty = if is_empty && window.read() == 0 { self.empty + 1 } else { 0 };
-            if self.newest_first() && index + 1 == self.row.len() {
-                self.oldest_end = end.unwrap_or(self.oldest_end);
-            }
-            if is_empty && index > 0 {
-                self.row.remove(index);
-            }
-        }
-        // A long answer, such as one that shows a large group of equal timestamps, may bring too much.
-        while self.held > self.buffer() && self.drop_some() {}
-        let per_request = 0.8_f64.powf(1.0 / self.settings.concurrency.max(1) as f64);
-        let decay = per_request.powf(change.new as f64 / page_size as f64);
-        self.density.add(change.millis, change.new as f64, decay);
-        self.settle();
-        Outcome { duplicates, stalled: change.stalled }
-    }
-
-    /// Oldest first, the first answer says where the walk ends, so that a chat that grows meanwhile does not
-    /// make it endless.
-    fn fix_end(&mut self, index: usize, page: &Fetched<M>) {
-        let Order::OldestFirst(look) = &mut self.order else { return };
-        let is_top = index + 1 == self.row.len();
-        let Some(top) = self.row.back_mut().filter(|_| is_top) else {
-            return;
-        };
-        if self.answers > 1 && top.has_begun() {
-            return;
-        }
-        let latest = match page.chat_latest {
-            ChatTime::At(time) => Some(time),
-            ChatTime::Empty | ChatTime::Unknown => None,
-        };
-        // What the page shows is true, whatever the server says of it.
-        let newest = page.keys.iter().filter_map(Key::timestamp).max().max(latest);
-        if self.settings.bounds.until.is_some_and(|until| Some(until) <= newest) {
-            look.end = End::ReachedUntil;
-            return;
-        }
-        if newest.is_some() && (self.answers == 1 || top.until() < newest) {
-            top.set_until(newest);
-        }
-    }
-
-    /// The server refused a `limit`. Whether a smaller request is worth a try: the next `ask` gives it.
-    /// If not, the window has failed.
-    pub(crate) fn refused(&mut self, id: WindowId, ask: &Ask) -> bool {
-        let first_limit = self.first_limit();
-        let Some(index) = self.arrived(id) else { return false };
-        let Some(window) = self.row.get_mut(index) else { return false };
-        let of_ours = first_limit == Some(ask.limit) && ask.limit > self.settings.bounds.page_size;
-        let smaller = window.refused(ask) || of_ours;
-        self.server = window.walk().server();
-        if of_ours {
-            // An answer like any other: it says that the first request is to be an ordinary one.
-            self.answers += 1;
-        }
-        if !smaller {
-            window.fail();
-        }
-        smaller
-    }
-
-    /// A request failed for good. What stands before its window is still handed out; nothing behind it is
-    /// asked for or handed out until `resume`.
-    pub(crate) fn failed(&mut self, id: WindowId) {
-        if let Some(index) = self.arrived(id)
-            && let Some(window) = self.row.get_mut(index)
-        {
-            window.fail();
-        }
-    }
-
-    /// A request was dropped before its answer came: `ask` gives it again.
-    pub(crate) fn abandon(&mut self, id: WindowId) {
-        if let Some(index) = self.arrived(id)
-            && let Some(window) = self.row.get_mut(index)
-        {
-            window.abandon();
-        }
-    }
-
-    /// The window that failed, once everything before it has been taken and nothing more will come there.
-    pub(crate) fn failure(&self) -> Option<WindowId> {
-        let front = self.row.front()?;
-        let taken = !self.newest_first() || front.parts() == 0;
-        (front.is_failed() && taken).then(|| front.id())
-    }
-
-    /// Lets what failed be asked again.
-    pub(crate) fn resume(&mut self) {
-        for window in &mut self.row {
-            window.resume();
-        }
-    }
-
-    /// What can be handed out now, in order.
-    pub(crate) fn take(&mut self) -> Option<Chunk<M>> {
-        let newest_first = self.newest_first();
-        loop {
-            if self.end.is_some() {
-                return None;
-            }
-            let front = self.row.front_mut()?;
-            if !newest_first && !front.is_complete() {
-                return None;
-            }
-            let (Part { mut keys, mut messages, bytes }, first) = front.take(newest_first)?;
-            self.held -= messages.len();
-            self.bytes -= bytes;
-            if !newest_first {
-                keys.reverse();
-                messages.reverse();
-            }
-            if first {
-                self.drop_unplaced_again(&mut keys, &mut messages);
-            }
-            self.trim(&mut keys, &mut messages);
-            self.note_unplaced(&keys);
-            self.settle();
-            if !messages.is_empty() {
-                self.begun = true;
-                return Some(Chunk { keys, messages });
-            }
-        }
-    }
-
-    /// Lets go of the windows that are done with, from the first on, and of everything at the end.
-    fn settle(&mut self) {
-        while let Some(front) = self.row.front()
-            && front.is_complete()
-            && front.parts() == 0
-        {
-            if front.read() > 0 {
-                self.target *= 2.0;
-            }
-            let reached_max = front.end() == Some(End::ReachedMax);
-            self.row.pop_front();
-            if self.row.is_empty() || reached_max {
-                let end = match &self.order {
-                    _ if reached_max => End::ReachedMax,
-                    Order::NewestFirst => self.oldest_end,
-                    Order::OldestFirst(look) => look.end,
-                };
-                self.finish(end);
-            }
-        }
-    }
-
-    fn finish(&mut self, end: End) {
-        self.end = Some(end);
-        self.row.clear();
-        (self.under_way, self.may_bring, self.held, self.bytes) = (0, 0, 0, 0);
-    }
-
-    /// Leaves off what is more than `max_messages`.
-    fn trim(&mut self, keys: &mut Vec<Key>, messages: &mut Vec<M>) {
-        let Some(remaining) = &mut self.remaining else { return };
-        let surplus =
-            messages.len().saturating_sub(usize::try_from(*remaining).unwrap_or(usize::MAX));
-        keys.drain(..surplus);
-        messages.drain(..surplus);
-        *remaining -= messages.len() as u64;
-        let is_last = self.row.len() == 1
-            && self.row.front().is_some_and(|front| front.is_complete() && front.parts() == 0);
-        if *remaining == 0 && (surplus > 0 || !is_last) {
-            self.finish(End::ReachedMax);
-        }
-    }
-
-    /// A message without a readable timestamp that stands where two windows meet may be in both.
-    fn drop_unplaced_again(&self, keys: &mut Vec<Key>, messages: &mut Vec<M>) {
-        while let Some(Key::Unplaced(fingerprint)) = keys.last()
-            && self.unplaced.contains(fingerprint)
-        {
-            keys.pop();
-            messages.pop();
-        }
-    }
-
-    fn note_unplaced(&mut self, keys: &[Key]) {
-        if keys.iter().any(|key| key.timestamp().is_some()) {
-            self.unplaced.clear();
-        }
-        let last = keys.iter().map_while(|key| match key {
-            Key::Unplaced(fingerprint) => Some(*fingerprint),
-            Key::Placed(_) => None,
-        });
-        self.unplaced.extend(last);
     }
 
     /// Why it is over, once everything has been taken.
@@ -534,11 +290,9 @@ impl<M> Plan<M> {
 
     /// Oldest first, the newest time that will be handed out, once it is known.
     pub(crate) fn newest(&self) -> Option<Timestamp> {
-        self.row.back().and_then(Window::until)
+        match &self.order {
+            Order::OldestFirst(look) => look.newest,
+            Order::NewestFirst => None,
+        }
     }
-}
-
-fn pick<M>(keys: Vec<Key>, messages: Vec<M>, indices: &[usize]) -> (Vec<Key>, Vec<M>) {
-    let mut all: Vec<Option<(Key, M)>> = keys.into_iter().zip(messages).map(Some).collect();
-    indices.iter().filter_map(|index| all.get_mut(*index)?.take()).unzip()
 }

@@ -166,6 +166,11 @@ impl<M> Window<M> {
         self.state == State::Unread { one_page: true }
     }
 
+    /// Whether its walk has a next request and none under way.
+    pub(crate) fn may_ask(&self) -> bool {
+        matches!(self.state, State::Unread { .. } | State::Reading) && !self.is_under_way()
+    }
+
     pub(crate) fn is_under_way(&self) -> bool {
         self.under_way.is_some()
     }

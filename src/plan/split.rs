@@ -49,6 +49,12 @@ impl<M> Plan<M> {
         Some(self.rate(window) * millis / self.page() as f64 - asked)
     }
 
+    /// How many messages of a window can be counted on.
+    pub(super) fn expected(&self, window: &Window<M>) -> f64 {
+        let pages = self.pages_left(window).unwrap_or(0.0).max(0.0);
+        (window.held() + window.may_bring()) as f64 + pages * self.page() as f64
+    }
+
     /// The time of a window that has not been read, from its lower end up.
     fn rest(&self, window: &Window<M>) -> Option<(Timestamp, Timestamp)> {
         let bottom = window.bottom()?;
@@ -79,7 +85,7 @@ impl<M> Plan<M> {
         let one_walk = self.settings.bounds.bot_session.is_some()
             || (self.newest_first() && self.settings.concurrency <= 1);
         let window = self.row.get(index)?;
-        if one_walk || self.answers == 0 || window.is_one_page() {
+        if one_walk || self.answers == 0 || window.is_complete() || window.is_one_page() {
             return None;
         }
         let (low, bottom) = self.rest(window)?;
@@ -139,7 +145,7 @@ impl<M> Plan<M> {
             return None;
         }
         let part = (0.75 * free).max(1.0) / left * 4_f64.powi(self.empty);
-        Some(part.min(if early { 1.0 / 16.0 } else { 0.7 }))
+        Some(part.min(if early { (4_f64.powi(self.empty) / 16.0).min(0.7) } else { 0.7 }))
     }
 
     /// Splits the window in two. Returns where the older one stands.
