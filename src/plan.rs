@@ -1,6 +1,61 @@
 //! Which windows of time are read, in which order, and how many requests at once. No I/O, no async, no clock
 //! but what is passed in.
-#![cfg_attr(not(test), allow(dead_code, reason = "the streams do not use it yet"))]
+//!
+//! # Windows
+//!
+//! The endpoint only goes backwards. A *window* is a range of time, both ends inclusive, that one walk reads from
+//! its newer end down. It is complete when its walk has ended: an answer showed a message older than the window,
+//! or the walk came to the chat's beginning. A short answer proves nothing. Windows stand in a *row*, in the order
+//! in which they are handed out, and none overlaps another, so that whatever is read in whatever order, each
+//! message goes out once and in its place:
+//!
+//! ```text
+//!            older ◀──────────────── time ────────────────▶ newer
+//! newest first     [ unread   ][ reading ··▓▓▓][ reading ▓▓]▶ goes out as it comes
+//! oldest first  ◀[ reading ·▓▓][ dropped ][ complete ▓▓▓▓▓▓][ the end's page ▓]
+//!                  goes out once it is complete
+//! ```
+//!
+//! The states of one window, and what leads from one to the next:
+//!
+//! ```text
+//!               answer                     the walk ends
+//! Unread ───────────────────▶ Reading ───────────────────▶ Complete ──▶ handed out
+//!   ▲                         │  ▲  │ a request fails, or the walk cannot go on
+//!   │        resume           │  │  ▼
+//!   │ dropped for its room    │  └─ Failed: nothing behind it is asked for or handed out
+//!   └─────────────────────────┴──── (from Complete, too)
+//! ```
+//!
+//! - **Newest first, one request at a time** is one window, and the plan asks what its walk asks.
+//! - **A window that is too long is split in time**: its older part becomes a window of its own and is asked for at
+//!   once, at a guessed time. How long it is, is guessed from how densely messages lie: in what the last answers
+//!   showed, and in the window itself once much of it has been read. What was read last counts most. A wrong guess
+//!   costs about half a page, or one request if the window turns out empty. It never costs a message, because no
+//!   guess decides what is complete.
+//! - **Oldest first, one at a time**, the part that is split off is what three quarters of the free buffer are
+//!   expected to hold. At first that is a few pages, so that the first message comes after a few requests, and twice as
+//!   much after each window that was handed out. Behind an empty window, four times as much time. As long as
+//!   nothing has gone out, at most a sixteenth of the time, and once more after two pages.
+//! - **Several at once**, one more for each answer: from the window that is handed out next outward, each that
+//!   has no request under way asks for its next page. One that is expected to take more than twice its share of
+//!   the buffer is split in the middle, the last one so that one share is left. All windows are, not only the next
+//!   one: that is what makes bursts fast.
+//! - **The buffer** holds 16 pages and at least 1,600 messages; with `k` requests at once, 8 pages and at least 800
+//!   messages for each of them, and at least 6,400. When it is full, only the window that is handed out next may
+//!   ask. Room is made at the far end of the row, less than a page at a time. What was dropped is a window of its
+//!   own that is unread again: one request reads it and shows that it is whole. So dropping never makes a
+//!   neighbour incomplete. Whole timestamps are dropped and split, never a part of one. At most 1,024 windows are
+//!   unread, then neighbours become one.
+//! - **The first answer** is the newest page. It says when the chat began and where an oldest-first walk ends, so that
+//!   a chat that grows meanwhile does not make that endless. It is the whole answer for a small chat and for a sync
+//!   with little news, and is otherwise kept as the last window's end.
+//! - **A look** for what is new is an oldest-first walk that begins at the position's floor. What comes again is
+//!   known by its id. The first request asks for as many messages as are known and one more, because only a message
+//!   older than the floor shows that nothing is missing.
+//! - **Without `minTime`** there is no lower end, so there is nothing to split: the chat is read to its beginning, the
+//!   buffer drops nearly all of it, and then it is read again forwards. **A bot session** is one walk, read whole.
+#![cfg_attr(not(test), allow(dead_code, unused_imports, reason = "the streams do not use it yet"))]
 
 mod answer;
 #[cfg(test)]

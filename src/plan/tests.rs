@@ -303,3 +303,69 @@ fn no_more_bytes_wait_than_may() {
         assert_eq!(handed_out, 5_000);
     }
 }
+
+#[test]
+fn what_waits_and_what_comes_next_can_be_told() {
+    let mut chat = Chat::regular(500);
+    let mut plan = Plan::new(settings(50, 1), Start::NewestFirst(Position::default()));
+    let (id, ask) = plan.ask().unwrap();
+    // Nobody knows yet where the chat begins.
+    assert_eq!(plan.foresee(id, &ask, &Cursor { timestamp: at(5_500), id: "a".into() }), None);
+    plan.receive(id, &ask, chat.answer(&ask));
+    let (id, ask) = plan.ask().unwrap();
+    let page = chat.answer(&ask);
+    let Key::Placed(first) = page.keys[0].clone() else { panic!("it has a timestamp") };
+    let foreseen = plan.foresee(id, &ask, &first);
+    plan.receive(id, &ask, page);
+    assert_eq!((plan.waiting(), plan.held()), (2, 100));
+    assert_eq!(plan.ask().map(|(_, ask)| ask), foreseen);
+    assert_eq!(plan.newest(), None);
+
+    let mut plan = Plan::new(settings(50, 1), oldest_first(SyncPosition::default()));
+    let (id, ask) = plan.ask().unwrap();
+    plan.receive(id, &ask, chat.answer(&ask));
+    // The end's page is held, and nothing waits before the oldest has come.
+    assert_eq!((plan.waiting(), plan.held()), (0, 50));
+    assert_eq!(plan.newest(), Some(at(1_000 + 10 * 499)));
+}
+
+#[test]
+fn a_first_request_that_is_refused_for_its_size_becomes_an_ordinary_one() {
+    let ids = (0..80).map(|index| (at(5), format!("i{index}").as_str().into())).collect();
+    let position = SyncPosition { newest: Some(at(5)), floor: Some(at(5)), ids, unplaced: vec![] };
+    let mut plan: Plan<String> = Plan::new(settings(50, 1), oldest_first(position));
+    let (id, ask) = plan.ask().unwrap();
+    assert_eq!(ask.limit, 81);
+    assert!(plan.refused(id, &ask));
+    let (id, ask) = plan.ask().unwrap();
+    assert_eq!(ask.limit, 50);
+    assert!(!plan.refused(id, &ask));
+    assert_eq!(plan.failure(), Some(id));
+}
+
+#[test]
+fn follow_goes_on_from_what_is_known_of_the_server() {
+    let mut chat = Chat::regular(500);
+    let mut plan = Plan::new(settings(50, 4), oldest_first(SyncPosition::default()));
+    let mut position = SyncPosition::default();
+    for look in 0..1_000 {
+        let (mut found, before) = (0, chat.requests);
+        loop {
+            while let Some(chunk) = plan.take() {
+                position.advance(&chunk.keys, NO_LOOKBACK);
+                found += chunk.messages.len();
+            }
+            let Some((id, ask)) = plan.ask() else { break };
+            let page = chat.answer(&ask);
+            plan.receive(id, &ask, page);
+        }
+        assert_eq!(plan.end(), Some(End::ReachedNewest));
+        assert_eq!(found, if look == 0 { 500 } else { usize::from(look % 10 == 1) });
+        assert!(look == 0 || chat.requests == before + 1);
+        assert_eq!((plan.row.len(), plan.held(), position.ids.len()), (0, 0, 1));
+        if look % 10 == 0 {
+            chat.add(100_000 + look, format!("n{look}"));
+        }
+        plan.look_again(position.clone());
+    }
+}

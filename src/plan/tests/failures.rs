@@ -1,6 +1,6 @@
 //! A window that fails, a request that is refused or dropped.
 
-use super::{Chat, NO_LOOKBACK, Plan, SyncPosition, oldest_first, settings};
+use super::{Chat, Plan, SyncPosition, oldest_first, settings};
 use crate::checkpoint::Position;
 use crate::plan::Start;
 use crate::walk::Ask;
