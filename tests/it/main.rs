@@ -4,6 +4,7 @@
 
 mod combinators;
 mod connections;
+mod directions;
 mod examples;
 mod export;
 mod fake_texter;
