@@ -1,4 +1,4 @@
-//! The crate as its users see it: over HTTP, against `httpmock` and the fake server.
+//! The crate as its users see it: over HTTP, against the fake server.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A helper that cannot go on fails its test.
 
@@ -9,7 +9,6 @@ mod fake_texter;
 mod faults;
 mod hostile;
 mod traits;
-mod wire;
 
 use std::time::Duration;
 
