@@ -88,11 +88,12 @@ async fn bounds_sessions_and_a_most_of_messages_work_in_both_directions() {
         assert_eq!(ids(&messages), oldest_first(&conversation[..130]));
         assert_eq!(stream.end(), Some(End::ReachedMax));
     }
-    let session = conversation.iter().find_map(|message| {
-        message.to_value()["botSessionId"].as_str().map(str::to_owned)
-    });
+    let session = conversation
+        .iter()
+        .find_map(|message| message.to_value()["botSessionId"].as_str().map(str::to_owned));
     let session = session.unwrap();
-    let of_session = |message: &&FakeMessage| message.to_value()["botSessionId"] == session.as_str();
+    let of_session =
+        |message: &&FakeMessage| message.to_value()["botSessionId"] == session.as_str();
     let expected: Vec<String> =
         conversation.iter().filter(of_session).map(|message| message.id().to_owned()).collect();
     let query = client.messages(CHAT).bot_session(session.as_str()).oldest_first();
@@ -265,10 +266,7 @@ async fn a_message_dated_in_the_future_does_not_hide_what_comes_now() {
 #[tokio::test]
 async fn a_stream_that_follows_hands_out_what_comes_and_goes_on_after_an_error() {
     let server = server_with(120).start().await.unwrap();
-    let client = client_of(&server)
-        .retry(texter_history::RetryPolicy::none())
-        .build()
-        .unwrap();
+    let client = client_of(&server).retry(texter_history::RetryPolicy::none()).build().unwrap();
     let mut stream = client.messages(CHAT).follow(Duration::from_millis(5)).stream();
     let old: Vec<_> = stream.by_ref().take(120).collect().await;
     assert!(old.iter().all(Result::is_ok) && stream.is_caught_up());
