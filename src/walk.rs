@@ -10,10 +10,10 @@ mod decide;
 #[cfg(test)]
 pub(crate) mod model;
 #[cfg(test)]
+pub(crate) mod oracle;
+#[cfg(test)]
 mod property;
 mod sort;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 
