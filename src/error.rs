@@ -270,8 +270,8 @@ impl Error {
         match self.0.status {
             Some(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
             None => {
-                matches!(self.0.kind, ErrorKind::Transport | ErrorKind::Timeout)
-                    && self.0.cause.is_none_or(Cause::may_pass)
+                let passes = [ErrorKind::Transport, ErrorKind::Timeout, ErrorKind::RateLimited];
+                passes.contains(&self.0.kind) && self.0.cause.is_none_or(Cause::may_pass)
             }
         }
     }

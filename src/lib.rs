@@ -78,6 +78,7 @@ mod fetch;
 mod fingerprint;
 mod id;
 mod message;
+mod pace;
 mod page;
 mod query;
 mod retry;

@@ -8,6 +8,7 @@ mod tests;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_core::{FusedStream, Stream};
 
@@ -47,6 +48,9 @@ pub struct Stats {
     pub duplicates: u64,
     /// Bytes of bodies, decompressed, those of failed attempts included.
     pub bytes: u64,
+    /// How long the stream's requests waited for their turn, added up: all streams of a client share one pace (see
+    /// [`requests_per_second`](crate::ClientBuilder::requests_per_second)).
+    pub waited: Duration,
     /// Pages asked for early in vain: the one before turned out not to be ascending, to be short or the last,
     /// or failed (see [`prefetch`](crate::Messages::prefetch)). Their requests count among `requests`.
     pub discarded: u64,

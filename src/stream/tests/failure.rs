@@ -177,7 +177,12 @@ async fn only_what_may_be_cured_is_retried() {
         let (client, transport) =
             Scripted::with_retry(seeded(), move |_, _| Reply::Status(status, None));
         let (_, errors) = drain(&mut client.messages(CHAT).stream()).await;
-        assert_eq!(transport.count(), if retried { 10 } else { 1 }, "{status}");
+        match (status, retried) {
+            // Refusals count by their time.
+            (429, _) => assert!((5..15).contains(&transport.count()), "{}", transport.count()),
+            (_, true) => assert_eq!(transport.count(), 10, "{status}"),
+            (_, false) => assert_eq!(transport.count(), 1, "{status}"),
+        }
         assert_eq!((errors[0].status(), errors[0].is_retryable()), (Some(status), retried));
     }
     for body in ["<html>busy</html>", "", "{}", r#"{"messages":7}"#, r#"{"messages":[{"_id""#] {
