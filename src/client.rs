@@ -209,6 +209,12 @@ impl ClientBuilder {
     /// An answer from another URL than was asked is refused. Switch its retries off, too
     /// (`reqwest::retry::never()`): the crate does its own.
     ///
+    /// **Let it speak HTTP/1.1 only** (`reqwest::ClientBuilder::http1_only`), as the crate's own does. reqwest speaks
+    /// HTTP/2 as soon as any crate of the program switches its feature `http2` on, and then all requests to a host
+    /// share one connection and its window. The bodies of streams that are not polled, such as pages that
+    /// [`prefetch`](crate::Messages::prefetch) asked for, fill that window, and every other stream waits until its
+    /// timeout.
+    ///
     /// Its connections belong to the tokio runtimes that they were made in: one that was made in a runtime that
     /// is there but does not run (a current-thread runtime outside of `block_on`) answers in no other. The
     /// crate's own client keeps them apart; a caller's is best used in one runtime.

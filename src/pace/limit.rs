@@ -24,8 +24,11 @@ const FIRST_PART: f64 = 0.9;
 /// By how many requests a second the guess grows with each answer: it doubles within a second.
 const STEP: f64 = 0.7;
 
-/// What is left of the pace, or of the limit that was read off, after a refusal. One that comes after few answers
-/// tells that the limit was read off too high: the more of them in a row, the harder the cut.
+/// How far below the limit that was read off the pace stays.
+const BELOW: f64 = 0.99;
+
+/// What is left of the pace at the most after a refusal. One that comes after few answers tells that the limit was
+/// read off too high: the more of them in a row, the harder the cut.
 const CUTS: [f64; 3] = [0.96, 0.9, 0.8];
 
 /// What is left when there was no answer at all, or when the cuts above were not enough.
@@ -234,9 +237,9 @@ impl Limit {
         };
     }
 
-    /// This part of the pace, or a little less than what was read off if that is slower.
+    /// This part of the pace, or what was read off if that is slower.
     fn settled(&self, rate: f64, part: f64, burst: usize) -> f64 {
-        let read_off = self.read_off(burst).map_or(rate, |limit| limit * CUTS[0]);
+        let read_off = self.read_off(burst).map_or(rate, |limit| limit * BELOW);
         self.within((rate * part).min(read_off).max(rate * HALF))
     }
 

@@ -351,3 +351,37 @@ async fn a_time_that_is_too_long_ends_whoever_waits_for_it() {
     refused.resume();
     let _ = read(refused).await;
 }
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_the_pace_is_told() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let (client, seen) = limited(Bucket::new(5.0, 1.0), Says::Nothing, |client| client);
+    read_all(&client, &seen, 20).await;
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let paces: Vec<f64> = log
+        .lines()
+        .filter(|line| line.contains("the pace of the client has changed"))
+        .map(|line| line.split("requests_per_second=").nth(1).unwrap().trim().parse().unwrap())
+        .collect();
+    // A guess, what it grew to in a few steps, and what was read off.
+    assert_eq!(paces[0], 2.0, "{paces:?}");
+    assert!(paces[1] > 2.0 && (3..12).contains(&paces.len()), "{paces:?}");
+    assert!((4.5..5.2).contains(paces.last().unwrap()), "{paces:?}");
+}
