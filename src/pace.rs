@@ -90,11 +90,11 @@ impl Pace {
         let mut shared = self.shared();
         let free = shared.limit.free();
         shared.limit.answered(turn, now);
-        if free > shared.limit.free().map(|sooner| sooner + MOMENT) {
-            shared.call_first();
-        }
+        let is_sooner = free > shared.limit.free().map(|sooner| sooner + MOMENT);
+        let first = shared.queue.values().next().filter(|_| is_sooner).cloned();
         let news = shared.news();
         drop(shared);
+        first.into_iter().for_each(Waker::wake);
         tell(news);
     }
 
@@ -117,20 +117,34 @@ impl Pace {
 }
 
 impl Shared {
-    /// Takes somebody out of the queue, and calls whoever is the first of it now.
-    fn leave(&mut self, number: u64, now: Instant) {
-        let was_first = self.first() == Some(number);
-        self.queue.remove(&number);
-        if was_first {
-            self.first_since = now;
-            self.call_first();
+    /// Takes somebody out of the queue. Whoever is the first of it then is so from this time on.
+    fn leave(&mut self, number: u64, since: Instant) -> Option<Waker> {
+        if self.first() == Some(number) {
+            self.first_since = since;
         }
+        self.queue.remove(&number)
     }
 
-    fn call_first(&self) {
-        if let Some(waker) = self.queue.values().next() {
-            waker.wake_by_ref();
+    /// The turn of this place, if it has come. Whoever leaves the queue is in `gone`.
+    fn turn(&mut self, number: u64, now: Instant, gone: &mut Vec<Waker>) -> Call {
+        let free = self.limit.free().unwrap_or(now);
+        // Whoever was called and did not come is passed over.
+        while let Some(first) = self.first().filter(|first| *first != number) {
+            let over = free.max(self.first_since) + MOMENT;
+            if now < over {
+                break;
+            }
+            // Whoever comes next has had its own timer for that time.
+            gone.extend(self.leave(first, over));
         }
+        let before = self.queue.range(..number).count();
+        if before == 0 && free <= now {
+            gone.extend(self.leave(number, now));
+            return Call::Now(self.limit.send(now));
+        }
+        // By then all before it have had their moment, if none of them comes.
+        let moments = MOMENT.saturating_mul(u32::try_from(before).unwrap_or(u32::MAX));
+        Call::Later(if before == 0 { free } else { free.max(self.first_since) + moments })
     }
 
     fn first(&self) -> Option<u64> {
@@ -158,45 +172,38 @@ impl Place {
 
     /// Takes the turn, or waits for it. `waker` is woken when it may be this one's.
     pub(crate) fn call(&mut self, waker: &Waker, now: Instant) -> Call {
-        let shared = &mut *self.pace.shared();
-        let free = shared.limit.free().unwrap_or(now);
-        if shared.queue.is_empty() && free <= now {
+        let mut shared = self.pace.shared();
+        if shared.queue.is_empty() && shared.limit.free().is_none_or(|free| free <= now) {
             return Call::Now(shared.limit.send(now));
         }
         let number = *self.number.get_or_insert_with(|| {
             shared.arrivals += 1;
             shared.arrivals
         });
-        let was_first = shared.first();
-        shared.queue.insert(number, waker.clone());
-        if shared.first() != was_first {
+        let before = shared.first();
+        let mut gone = Vec::from_iter(shared.queue.insert(number, waker.clone()));
+        if shared.first() != before {
             shared.first_since = now;
         }
-        // Whoever was called and did not come is passed over.
-        while let Some(first) = shared.first().filter(|first| *first != number) {
-            let over = free.max(shared.first_since) + MOMENT;
-            if now < over {
-                break;
-            }
-            // Whoever comes next has had its own timer for that time.
-            shared.leave(first, over);
-        }
-        let before = shared.queue.range(..number).count();
-        if before == 0 && free <= now {
-            let turn = shared.limit.send(now);
-            shared.leave(number, now);
-            return Call::Now(turn);
-        }
-        // By then all before it have had their moment, if none of them comes.
-        let moments = MOMENT.saturating_mul(u32::try_from(before).unwrap_or(u32::MAX));
-        Call::Later(if before == 0 { free } else { free.max(shared.first_since) + moments })
+        let call = shared.turn(number, now, &mut gone);
+        let first = shared.queue.first_key_value().filter(|(first, _)| Some(**first) != before);
+        let called = first.filter(|(first, _)| **first != number).map(|(_, waker)| waker.clone());
+        // NOTE: a waker may be the last that holds a task, and a stream in it would come back for the lock.
+        drop(shared);
+        called.into_iter().for_each(Waker::wake);
+        call
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(number) = self.number {
-            self.pace.shared().leave(number, Instant::now());
-        }
+        let Some(number) = self.number else { return };
+        let mut shared = self.pace.shared();
+        let was_first = shared.first() == Some(number);
+        let gone = shared.leave(number, Instant::now());
+        let called = shared.queue.values().next().filter(|_| was_first).cloned();
+        drop(shared);
+        drop(gone);
+        called.into_iter().for_each(Waker::wake);
     }
 }

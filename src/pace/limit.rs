@@ -268,3 +268,153 @@ fn guess(burst: usize) -> f64 {
 fn interval(rate: f64) -> Duration {
     Duration::try_from_secs_f64(1.0 / rate).unwrap_or(LONGEST).min(LONGEST)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Sends one and has it answered at once.
+    fn answered(limit: &mut Limit, at: Instant) {
+        let turn = limit.send(at);
+        limit.answered(turn, at);
+    }
+
+    fn rate(limit: &Limit) -> f64 {
+        limit.rate().unwrap()
+    }
+
+    #[test]
+    fn nothing_is_held_back_before_the_first_refusal() {
+        let (mut limit, now) = (Limit::new(None), Instant::now());
+        for _ in 0..1_000 {
+            assert_eq!((limit.free(), limit.rate()), (None, None));
+            answered(&mut limit, now);
+        }
+        let turn = limit.send(now);
+        assert_eq!(limit.refused(turn, None, 0.0, now), limit.free().unwrap() - now);
+        // What was taken within a second, of what is remembered.
+        assert_eq!(rate(&limit), 0.9 * REMEMBERED as f64);
+    }
+
+    #[test]
+    fn a_pace_of_the_callers_own_is_even_and_bounds_what_is_found_out() {
+        let (mut limit, now) = (Limit::new(Some(4.0)), Instant::now());
+        let quarter = SECOND / 4;
+        answered(&mut limit, now);
+        for turn in 1..8 {
+            assert_eq!(limit.free(), Some(now + turn * quarter));
+            // Late by less than a timer's grain, the next is where it was.
+            answered(&mut limit, now + turn * quarter + GRAIN / 2);
+        }
+        let late = now + 10 * SECOND;
+        answered(&mut limit, late);
+        assert_eq!(limit.free(), Some(late + quarter), "nothing is made up for");
+        let turn = limit.send(late);
+        limit.refused(turn, None, 0.0, late);
+        for n in 0..100 {
+            answered(&mut limit, late + n * SECOND);
+            assert!(rate(&limit) <= 4.0);
+        }
+        assert_eq!(rate(&limit), 4.0);
+    }
+
+    #[test]
+    fn the_limit_is_read_off_what_was_answered() {
+        for (burst, per_second) in [(1, 5.0), (20, 20.0), (7, 0.5)] {
+            let mut limit = Limit::new(None);
+            let began = Instant::now();
+            for _ in 0..burst {
+                answered(&mut limit, began);
+            }
+            for n in 1..60 {
+                let at = Duration::from_secs_f64(f64::from(n) / per_second);
+                answered(&mut limit, began + at);
+            }
+            let read_off = limit.read_off(burst).unwrap();
+            assert!((read_off / per_second - 1.0).abs() < 0.001, "{read_off} of {per_second}");
+        }
+        assert_eq!(Limit::new(None).read_off(1), None);
+    }
+
+    #[test]
+    fn a_refusal_of_what_was_sent_before_the_last_cut_is_no_news() {
+        let (mut limit, now) = (Limit::new(None), Instant::now());
+        let turns: Vec<_> = (0..5).map(|_| limit.send(now)).collect();
+        limit.refused(turns[0], Some(SECOND), 0.0, now);
+        let first = rate(&limit);
+        // But the longest time to wait counts.
+        assert_eq!(limit.refused(turns[1], Some(3 * SECOND), 1.0, now), 3 * SECOND);
+        limit.refused(turns[2], Some(SECOND), 1.0, now);
+        assert_eq!((rate(&limit), limit.free()), (first, Some(now + 3 * SECOND)));
+        assert_eq!(limit.asked(), Some(now + 3 * SECOND));
+        // Answers that come in the pause tell how much was taken at once.
+        for turn in &turns[3..] {
+            limit.answered(*turn, now);
+        }
+        assert_eq!(rate(&limit), FIRST_GUESS);
+    }
+
+    #[test]
+    fn jitter_comes_on_top_of_what_the_server_asks_for() {
+        for jitter in [0.0, 0.5, 1.0, 7.0] {
+            let (mut limit, now) = (Limit::new(None), Instant::now());
+            let turn = limit.send(now);
+            let pause = limit.refused(turn, Some(SECOND), jitter, now);
+            // At two requests a second, half a second at the most.
+            assert_eq!(pause, SECOND + (SECOND / 2).mul_f64(jitter.min(1.0)));
+        }
+    }
+
+    #[test]
+    fn without_any_answer_it_is_halved_down_to_two_a_minute() {
+        let (mut limit, mut now) = (Limit::new(None), Instant::now());
+        let mut before = f64::MAX;
+        for _ in 0..20 {
+            let turn = limit.send(now);
+            now += limit.refused(turn, None, 0.0, now);
+            assert!(rate(&limit) <= (before * HALF).max(SLOWEST));
+            before = rate(&limit);
+        }
+        assert_eq!(before, SLOWEST);
+        // However slow, it is found out again that there is more.
+        for _ in 0..10 {
+            now = limit.free().unwrap();
+            answered(&mut limit, now);
+        }
+        assert!(rate(&limit) > 7.0 * STEP);
+    }
+
+    #[test]
+    fn what_was_found_out_stays_for_a_while_and_is_then_tried_again() {
+        let (mut limit, mut now) = (Limit::new(None), Instant::now());
+        answered(&mut limit, now);
+        let refuse = |limit: &mut Limit, now: &mut Instant| {
+            let turn = limit.send(*now);
+            *now += limit.refused(turn, Some(SECOND), 0.0, *now);
+        };
+        refuse(&mut limit, &mut now);
+        for _ in 0..8 {
+            now = limit.free().unwrap();
+            answered(&mut limit, now);
+        }
+        refuse(&mut limit, &mut now);
+        let (found, since) = (rate(&limit), now);
+        while now < since + STAY_PAUSES * SECOND {
+            assert_eq!(rate(&limit), found);
+            answered(&mut limit, now);
+            now = limit.free().unwrap();
+        }
+        answered(&mut limit, now);
+        assert_eq!(rate(&limit), found * GROWTH);
+    }
+
+    #[test]
+    fn no_time_to_wait_is_too_long_for_the_clock() {
+        let (mut limit, now) = (Limit::new(Some(f64::MIN_POSITIVE)), Instant::now());
+        let turn = limit.send(now);
+        assert_eq!(limit.refused(turn, Some(Duration::MAX), 1.0, now), LONGEST + MOST_JITTER);
+        assert_eq!(limit.asked(), Some(now + LONGEST));
+    }
+}

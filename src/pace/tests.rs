@@ -385,3 +385,34 @@ async fn a_change_of_the_pace_is_told() {
     assert!(paces[1] > 2.0 && (3..12).contains(&paces.len()), "{paces:?}");
     assert!((4.5..5.2).contains(paces.last().unwrap()), "{paces:?}");
 }
+
+/// A waker that holds a place of its own, as that of a task may which nobody else holds.
+struct Holds(#[expect(dead_code, reason = "dropped with the waker")] super::Place);
+
+impl std::task::Wake for Holds {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_that_is_dropped_may_hold_a_place_itself() {
+    let pace = Arc::new(super::Pace::new(Some(1.0)));
+    let (mut first, mut second) = (super::Place::new(&pace), super::Place::new(&pace));
+    let waker = || {
+        let mut place = super::Place::new(&pace);
+        let _ = place.call(std::task::Waker::noop(), Instant::now());
+        std::task::Waker::from(Arc::new(Holds(place)))
+    };
+    let now = Instant::now();
+    assert!(matches!(first.call(std::task::Waker::noop(), now), super::Call::Now(_)));
+    for _ in 0..3 {
+        assert!(matches!(second.call(&waker(), now), super::Call::Later(_)));
+    }
+    advance(2 * SECOND).await;
+    let mut calls = 0;
+    while let super::Call::Later(at) = second.call(&waker(), Instant::now()) {
+        calls += 1;
+        assert!(calls < 10);
+        tokio::time::sleep_until(at).await;
+    }
+    drop(second);
+}
