@@ -253,6 +253,23 @@ async fn a_turn_that_is_not_taken_goes_to_the_next() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_dropped_gives_its_turn_back_at_once() {
+    let (client, seen) =
+        limited(Bucket::new(1e9, 1e9), Says::Nothing, |client| client.with_pace(1.0));
+    chat(&client).next().await.unwrap().unwrap();
+    let mut first = Box::new(chat(&client));
+    assert!(first.next().now_or_never().is_none());
+    let mut second = chat(&client);
+    // In a task of its own, which nothing but its waker and its timer moves.
+    let second = tokio::spawn(async move { second.next().await.unwrap().unwrap() });
+    sleep(SECOND / 2).await;
+    drop(first);
+    second.await.unwrap();
+    let seen = seen.lock().unwrap();
+    assert_eq!((seen.len(), seen[1].0 - seen[0].0), (2, SECOND));
+}
+
 /// Nothing of a stream that is polled outside of its turn, or for nothing, is a request.
 #[tokio::test(start_paused = true)]
 async fn waiting_is_no_attempt_and_counts_for_nothing() {
@@ -313,7 +330,7 @@ async fn a_refusal_of_one_is_news_for_all() {
         for stream in &mut streams[..2] {
             stream.next().await.unwrap().unwrap();
         }
-        join_all(streams.into_iter().map(|stream| stream.collect::<Vec<_>>())).await;
+        join_all(streams.into_iter().map(StreamExt::collect::<Vec<_>>)).await;
         let times: Vec<_> = transport.times().iter().map(|time| *time - began).collect();
         assert!(times[..3].iter().all(|time| *time < SECOND), "{times:?}");
         // Two that came at the same time may have been under way.
