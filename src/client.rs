@@ -18,7 +18,8 @@ use crate::transport::{HttpTransport, Transport};
 
 /// A way to the chats of one Texter project.
 ///
-/// Cloning it copies one pointer; all clones share the connections. Its `Debug` shows no secret.
+/// Cloning it copies one pointer; all clones share the connections and the pace at which requests go out. One client
+/// for all chats that are read with a token keeps that token's rate limit. Its `Debug` shows no secret.
 ///
 /// # Examples
 ///
@@ -154,7 +155,8 @@ impl ClientBuilder {
     /// The longest that one attempt may take, from connecting to the last byte. Default 60 seconds.
     ///
     /// It ends a connection that is not made, an answer that does not begin, silence in the middle of a
-    /// body, and a server that sends a byte a second. Zero is refused.
+    /// body, and a server that sends a byte a second. It runs only while somebody polls the stream, and not while
+    /// the request waits for its turn. Zero is refused.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

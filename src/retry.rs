@@ -18,7 +18,11 @@ use crate::error::Error;
 /// (seconds, or an HTTP date, read against the answer's own `Date`) comes on top of that wait, so that those who
 /// were told the same do not all come back at once; one that cannot be read is ignored.
 ///
-/// One thing is no attempt: the server may close a connection that it had kept alive just as the next request
+/// A refusal (429, or 503 with `Retry-After`) is no attempt. All streams of the client wait for the time that the
+/// server asks for, if it does, and then take turns; for a page that is refused again and again, only that time
+/// counts. With [`none`](Self::none) the first refusal ends the page.
+///
+/// One more thing is no attempt: the server may close a connection that it had kept alive just as the next request
 /// goes out. Where nothing of an answer had come, the request is sent once more at once, even with
 /// [`none`](Self::none). It shows in [`Stats::requests`](crate::Stats::requests).
 ///
@@ -83,14 +87,16 @@ impl RetryPolicy {
 
     /// The time for one page, attempts and waits together. Default 2 minutes. The first attempt has its own
     /// [`timeout`](crate::ClientBuilder::timeout) whatever this is; a retry gets what is left. Of a time in
-    /// which nobody polls the stream, no more than the timeout of one attempt counts.
+    /// which nobody polls the stream, no more than the timeout of one attempt counts, and of the time in which a
+    /// request waits for its turn, nothing.
     pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
         self.max_elapsed = elapsed;
         self
     }
 
     /// The longest `Retry-After` that is waited for. Default 60 seconds. One that is longer ends the page
-    /// at once, with [`Error::retry_after`] set.
+    /// at once, with [`Error::retry_after`] set. Nothing else of the client is sent in that time, either: other
+    /// pages wait for their turn as long as this, and then end in the same way.
     pub fn max_retry_after(mut self, wait: Duration) -> Self {
         self.max_retry_after = wait;
         self
