@@ -10,6 +10,7 @@ mod export;
 mod fake_texter;
 mod faults;
 mod hostile;
+mod pace;
 mod runtimes;
 mod traits;
 
