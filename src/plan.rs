@@ -326,6 +326,11 @@ impl<M> Plan<M> {
         self.held
     }
 
+    /// How many bytes of bodies wait with them.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// How many pages wait to be taken.
     pub(crate) fn waiting(&self) -> usize {
         let front = self.row.front();

@@ -68,8 +68,7 @@ impl<M> Plan<M> {
                 self.row.remove(index);
             }
         }
-        // A long answer, such as one that shows a large group of equal timestamps, may bring too much.
-        while self.held > self.buffer() && self.drop_some() {}
+        self.drop_surplus();
         let per_request = 0.8_f64.powf(1.0 / self.settings.concurrency.max(1) as f64);
         let decay = per_request.powf(change.new as f64 / page_size as f64);
         self.density.add(change.millis, change.new as f64, decay);
@@ -109,13 +108,10 @@ impl<M> Plan<M> {
     pub(crate) fn refused(&mut self, id: WindowId, ask: &Ask) -> bool {
         let Some(index) = self.arrived(id) else { return false };
         let Some(window) = self.row.get_mut(index) else { return false };
-        let mut smaller = window.refused(ask);
+        let smaller = window.refused(ask);
         self.server = window.walk().server();
-        if let Order::OldestFirst(look) = &mut self.order
-            && let Some(limit) = look.first_limit.take()
-        {
-            // An ordinary first request may do.
-            smaller |= limit > self.settings.bounds.page_size;
+        if let Order::OldestFirst(look) = &mut self.order {
+            look.first_limit = None;
         }
         if !smaller {
             window.fail();
