@@ -291,7 +291,7 @@ fn a_bot_session_is_read_whole_in_one_walk() {
 fn no_more_bytes_wait_than_may() {
     let mut chat = Chat::regular(5_000);
     let mut settings = settings(50, 8);
-    // Each message counts one byte.
+    // The first page has 400 bytes, each message of the others counts one.
     settings.most_bytes = 500;
     for start in [Start::NewestFirst(Position::default()), oldest_first(SyncPosition::default())] {
         let mut plan = Plan::new(settings.clone(), start);
@@ -301,12 +301,13 @@ fn no_more_bytes_wait_than_may() {
             while let Some(chunk) = plan.take() {
                 handed_out += chunk.messages.len();
             }
-            assert!(plan.bytes <= 500, "{} bytes wait", plan.bytes);
+            assert!(plan.bytes() <= 500, "{} bytes wait", plan.bytes());
             while let Some(request) = plan.ask() {
                 under_way.push(request);
             }
             let Some((id, ask)) = under_way.pop() else { break };
-            let page = chat.answer(&ask);
+            let mut page = chat.answer(&ask);
+            page.bytes += if plan.answers == 0 { 350 } else { 0 };
             plan.receive(id, &ask, page);
         }
         assert_eq!(handed_out, 5_000);
@@ -376,5 +377,22 @@ fn follow_goes_on_from_what_is_known_of_the_server() {
             chat.add(100_000 + look, format!("n{look}"));
         }
         plan.look_again(position.clone());
+    }
+}
+
+#[test]
+fn a_page_of_long_messages_counts_for_as_long_as_it_is_held() {
+    let mut chat = Chat::regular(5_000);
+    let mut settings = settings(50, 1);
+    settings.most_bytes = 500;
+    let mut plan = Plan::new(settings, oldest_first(SyncPosition::default()));
+    for (bytes, held) in [(400, 50), (150, 51)] {
+        // As after many pages of short messages.
+        plan.bytes_per_message = 1.0;
+        let (id, ask) = plan.ask().unwrap();
+        let page = Fetched { bytes, ..chat.answer(&ask) };
+        plan.receive(id, &ask, page);
+        assert_eq!(plan.held(), held);
+        assert!(plan.bytes() <= 500);
     }
 }
