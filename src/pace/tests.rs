@@ -369,34 +369,49 @@ async fn a_time_that_is_too_long_ends_whoever_waits_for_it() {
     let _ = read(refused).await;
 }
 
+/// Keeps the paces that the events tell.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct Told(Arc<Mutex<Vec<f64>>>);
 
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
+impl tracing::field::Visit for Told {
+    fn record_debug(&mut self, _: &tracing::field::Field, _: &dyn std::fmt::Debug) {}
+
+    fn record_f64(&mut self, field: &tracing::field::Field, value: f64) {
+        if field.name() == "requests_per_second" {
+            self.0.lock().unwrap().push(value);
+        }
+    }
+}
+
+impl tracing::Subscriber for Told {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
     }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_change_of_the_pace_is_told() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let told = Told::default();
+    let _guard = tracing::subscriber::set_default(told.clone());
     let (client, seen) = limited(Bucket::new(5.0, 1.0), Says::Nothing, |client| client);
     read_all(&client, &seen, 20).await;
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let paces: Vec<f64> = log
-        .lines()
-        .filter(|line| line.contains("the pace of the client has changed"))
-        .map(|line| line.split("requests_per_second=").nth(1).unwrap().trim().parse().unwrap())
-        .collect();
+    let paces = told.0.lock().unwrap().clone();
     // A guess, what it grew to in a few steps, and what was read off.
     assert_eq!(paces[0], 2.0, "{paces:?}");
     assert!(paces[1] > 2.0 && (3..12).contains(&paces.len()), "{paces:?}");
