@@ -9,6 +9,7 @@ mod export;
 mod fake_texter;
 mod faults;
 mod hostile;
+mod readings;
 mod runtimes;
 mod traits;
 mod wire;
