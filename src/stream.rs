@@ -6,6 +6,8 @@ mod page_stream;
 mod pages;
 mod source;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod with_checkpoints;
 
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::model::{Model, largest_tie};
+use super::model::{Model, ModelMessage, largest_tie};
 use super::{Bounds, End};
 use crate::testing::rulebook::{CursorReading, LimitReading, MinTime, PageOrder};
 use crate::timestamp::Timestamp;
@@ -57,7 +57,7 @@ pub(crate) fn is_passable(model: &Model, bounds: &Bounds) -> bool {
         && model.rules.cursor_reading == CursorReading::StrictKeyset
         && model.rules.page_order == PageOrder::Ascending;
     // The cursor and what has been seen take up room; a run of hidden messages does, too.
-    let room_for_ties = (keyset && !refuses) || most > largest_tie(&model.messages) + 1;
+    let room_for_ties = (keyset && !refuses) || most > largest_tie(within(model, bounds)) + 1;
     let odd = model.hides() || model.rules.empty_answer.is_some();
     let room_for_hidden = !odd || (most > model.messages.len() && !refuses);
     // Without a place there is no cursor: a run of unreadable messages must fit on a page.
@@ -66,6 +66,15 @@ pub(crate) fn is_passable(model: &Model, bounds: &Bounds) -> bool {
     let room_for_unreadable = model.all_readable()
         || (sees_until && most > model.messages.len() + 1 && oldest_unreadable(model, bounds) < 49);
     small_enough && room_for_ties && room_for_hidden && room_for_unreadable
+}
+
+/// The messages within bounds of time.
+fn within<'a>(model: &'a Model, bounds: &Bounds) -> &'a [ModelMessage] {
+    let time = |time: Option<Timestamp>, otherwise| time.map_or(otherwise, Timestamp::as_millis);
+    let (since, until) = (time(bounds.since, i64::MIN), time(bounds.until, i64::MAX));
+    let start = model.messages.partition_point(|message| message.time < since);
+    let end = model.messages.partition_point(|message| message.time <= until);
+    model.messages.get(start..end).unwrap_or_default()
 }
 
 /// How many messages may stand on a page that begins with the oldest and has no cursor to go on from.

@@ -11,6 +11,7 @@ mod fake_texter;
 mod faults;
 mod hostile;
 mod pace;
+mod readings;
 mod runtimes;
 mod traits;
 

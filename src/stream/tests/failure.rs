@@ -9,6 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use super::{all, drain, index_of};
 use crate::error::ErrorKind;
 use crate::retry::RetryPolicy;
+use crate::testing::rulebook::{LimitReading, Rules};
 use crate::transport::scripted::{Reply, Scripted, answer};
 use crate::walk::End;
 use crate::walk::model::{CHAT, Model};
@@ -403,7 +404,8 @@ async fn resume_goes_on_behind_whatever_failed() {
 #[tokio::test]
 async fn a_run_of_unreadable_messages_as_long_as_the_cap_is_no_end() {
     for (cap, unreadable) in [(10, 100..160), (50, 100..150), (20, 280..300)] {
-        let mut model = Model { cap: Some(cap), ..Model::documented(300) };
+        let limit_reading = LimitReading::Capped(cap);
+        let mut model = Model::with(Rules { limit_reading, ..Rules::default() }, 300);
         for message in &mut model.messages[unreadable.clone()] {
             message.readable = false;
         }
