@@ -223,7 +223,8 @@ fn most_requests(chat: &Chat, case: &Case, walked: &Walked) -> usize {
     let some_unreadable = !chat.unreadable.is_empty();
     let factor = 2 << (u32::from(tiny) + u32::from(some_unreadable));
     // A stop loses what was held; a request that failed is sent again.
-    factor * walk * walked.plans + 2 * walked.failures
+    // Each window that is asked for at once may have to find out for itself that the chat's start is stale.
+    factor * walk * walked.plans + 2 * walked.failures + 6 * case.settings.concurrency
 }
 
 /// Whether one history was walked to its end; an error says what went wrong.
