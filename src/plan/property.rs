@@ -306,7 +306,10 @@ fn check(chat: &Chat, case: &Case, walked: &Walked, stop: &Stop) -> Result<bool,
     }
     let buffer = case.settings.buffer.unwrap_or(usize::MAX / 4);
     let whole = bounds.bot_session.is_some();
+    // Behind hidden messages a longer answer is asked for, and may bring more than a page.
+    let widens = chat.model.hides() || chat.model.rules.empty_answer.is_some();
     if !whole
+        && !widens
         && unreadable.is_empty()
         && walked.most_held > buffer.max(bounds.max_page_size as usize) + 2 * chat.largest_tie
     {
@@ -352,7 +355,16 @@ fn try_one(seed: u64) -> Result<bool, String> {
 
 #[test]
 fn every_message_once_whatever_comes() {
-    let complete: u64 = (0..HISTORIES).map(|seed| u64::from(try_one(seed).unwrap())).sum();
+    let (mut complete, mut failures) = (0, Vec::new());
+    for seed in 0..HISTORIES {
+        match try_one(seed) {
+            Ok(ended) => complete += u64::from(ended),
+            Err(why) => failures.push(why),
+        }
+    }
+    // The shortest history tells most.
+    let shortest = failures.iter().min_by_key(|why| why.len());
+    assert!(failures.is_empty(), "{} failures: {}", failures.len(), shortest.unwrap());
     // The check must not run dry.
     assert!(complete > HISTORIES * 4 / 5, "only {complete} walks were complete");
 }

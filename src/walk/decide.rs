@@ -34,6 +34,11 @@ impl Walk {
         } else {
             self.after_nothing_new(ask, &sorted, short)
         };
+        // The next answer holds them again, with their elders.
+        let come_again = matches!(self.goal, Goal::First | Goal::Page | Goal::Widen(_));
+        if !(next == Next::Ask && come_again) {
+            self.hand_out_leading(&mut sorted, answer.keys);
+        }
         if self.position.seen.len() > MOST_TIED {
             next = self.stalled(Stall::TooManyTies);
         }
@@ -44,6 +49,14 @@ impl Walk {
             Kept::Only(sorted.kept)
         };
         Verdict { kept, duplicates: sorted.duplicates, next }
+    }
+
+    fn hand_out_leading(&mut self, sorted: &mut Sorted, keys: &[Key]) {
+        let leading = std::mem::take(&mut sorted.leading);
+        let passed: Vec<Key> = leading.iter().map(|(index, _)| keys[*index].clone()).collect();
+        self.position.advance(&passed);
+        let kept = leading.iter().filter(|(_, kept)| *kept).map(|(index, _)| *index);
+        sorted.kept.splice(0..0, kept);
     }
 
     /// The answers that only tell something.
@@ -271,7 +284,7 @@ impl Walk {
         if sorted.cursor_ignored {
             return self.stalled(Stall::CursorIgnored);
         }
-        if sorted.passed.is_empty() {
+        if sorted.passed.is_empty() && sorted.leading.is_empty() {
             // The first message was deleted. What the server says of it no longer counts, and neither does
             // what was concluded from it.
             self.server.stale_start = Some(time);

@@ -14,11 +14,16 @@ pub(super) struct Sorted {
     pub(super) kept: Vec<usize>,
     /// What the cursor moves over: those kept, those of other sessions and those before `since`.
     pub(super) passed: Vec<usize>,
+    /// Those with nothing older with a place before them, and whether they are within the session: their place
+    /// is only certain once their elders are here.
+    pub(super) leading: Vec<(usize, bool)>,
     pub(super) duplicates: u64,
     /// How many messages the answer held, each counted once.
     pub(super) count: usize,
     /// Whether a message with a place is among those passed: the cursor moves on.
     pub(super) new: bool,
+    /// Whether a message with a place, new or not, stood in the answer that is not too new.
+    shows_place: bool,
     /// How many of the ids that the position remembers stood in the answer.
     pub(super) held: usize,
     /// Whether a message without a place stood in the answer.
@@ -68,10 +73,15 @@ impl Walk {
                 sorted.duplicates += 1;
                 continue;
             }
+            if !sorted.shows_place && answer.keys[index].timestamp().is_none() {
+                sorted.leading.push((index, !foreign));
+                continue;
+            }
             sorted.passed.push(index);
             if answer.keys[index].timestamp().is_some_and(|time| self.bounds.since > Some(time)) {
                 // What was kept so far has no place and is older still.
                 sorted.kept.clear();
+                sorted.leading.clear();
                 sorted.reached_since = true;
             } else if !foreign {
                 sorted.kept.push(index);
@@ -144,6 +154,7 @@ impl Walk {
         if known.behind_newer {
             return false;
         }
+        sorted.shows_place = true;
         if self.position.timestamp() == Some(key.timestamp) && known.ids.contains(&key.id) {
             sorted.held += 1;
             return false;
