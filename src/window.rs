@@ -216,6 +216,11 @@ impl<M> Window<M> {
         ask
     }
 
+    /// What another window has learned of the server since this one asked.
+    pub(crate) fn know(&mut self, server: Server) {
+        self.walk.know(server);
+    }
+
     /// The request under way is no more, and brought nothing.
     #[cfg(test)]
     pub(crate) fn abandon(&mut self) {

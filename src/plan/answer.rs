@@ -37,6 +37,7 @@ impl<M> Plan<M> {
             chat_start: page.chat_start,
             chat_latest: page.chat_latest,
         };
+        window.know(self.server);
         let (kept, change) = window.receive(ask, answer, lowest, page_size);
         self.server = window.walk().server();
         let Fetched { mut keys, mut messages, bytes, span, .. } = page;
@@ -112,6 +113,7 @@ impl<M> Plan<M> {
     pub(crate) fn failed(&mut self, id: WindowId, ask: &Ask, status: Option<u16>) -> Option<Next> {
         let index = self.arrived(id)?;
         let window = self.row.get_mut(index)?;
+        window.know(self.server);
         let next = status.and_then(|status| window.refused(ask, status));
         self.server = window.walk().server();
         if next != Some(Next::Ask) {

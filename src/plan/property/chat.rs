@@ -9,7 +9,7 @@ use crate::cursor::Key;
 use crate::fingerprint::fingerprint;
 use crate::id::MessageId;
 use crate::plan::Fetched;
-use crate::testing::rulebook::{LimitReading, SessionFilter, TieOrder};
+use crate::testing::rulebook::{LimitReading, MinTime, SessionFilter, TieOrder};
 use crate::timestamp::Timestamp;
 use crate::walk::model::{Model, ModelMessage, largest_tie};
 use crate::walk::{Ask, Bounds, oracle};
@@ -24,6 +24,8 @@ pub(super) struct Chat {
     pub(super) lasting: HashSet<MessageId>,
     pub(super) changed: bool,
     deleted: bool,
+    /// Whether the server hid messages, or told the start of the chat wrong.
+    pub(super) odd: bool,
     pub(super) largest_tie: usize,
     pub(super) unreadable: HashSet<MessageId>,
 }
@@ -46,6 +48,9 @@ impl Chat {
             lasting: model.messages.iter().filter(|m| !m.hidden).map(id).collect(),
             unreadable: model.messages.iter().filter(|m| !m.readable).map(id).collect(),
             largest_tie: largest_tie(&model.messages),
+            odd: model.hides()
+                || model.rules.empty_answer.is_some()
+                || matches!(model.rules.min_time, MinTime::Fixed(_)),
             model,
             latest,
             number: 0,
