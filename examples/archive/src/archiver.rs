@@ -308,7 +308,7 @@ impl Archiver {
             }
             Err(Failure::Texter(error)) => {
                 self.database.release(claim).await?;
-                if error.kind() == ErrorKind::NotFound {
+                if !error.is_retryable() {
                     self.database.forget_unread(chat).await?;
                 }
                 if matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden) {

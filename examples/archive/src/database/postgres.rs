@@ -10,6 +10,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
+use tokio::time::timeout;
 
 use super::{Batch, Claim, Due, Found, Result, Written};
 use crate::row::Row;
@@ -20,6 +22,7 @@ pub(crate) struct Postgres {
     lease: Duration,
 }
 
+const TO_CONNECT: Duration = Duration::from_secs(15);
 /// That one process at a time makes the tables; any number that others will hardly use.
 const MAKING_TABLES: i64 = 0x7465_7874_6572;
 
@@ -41,9 +44,13 @@ impl Postgres {
         let user = options.get_username();
         let database = options.get_database().unwrap_or(user);
         let name = format!("database {database} at {}", options.get_host());
-        // Connections are made when they are needed. A server that does not answer is told of soon.
-        let pool = PgPoolOptions::new().acquire_timeout(Duration::from_secs(15));
-        let pool = pool.connect_with(options).await.map_err(|error| format!("{name}: {error}"))?;
+        // NOTE: the pool tries again and again where nobody answers, and then says no more than that it waited.
+        let first = timeout(TO_CONNECT, options.connect()).await;
+        let first =
+            first.map_err(|_| format!("{name}: it does not answer; check host and port"))?;
+        let first = first.map_err(|error| format!("{name}: {error}"))?;
+        first.close().await.map_err(|error| format!("{name}: {error}"))?;
+        let pool = PgPoolOptions::new().acquire_timeout(TO_CONNECT).connect_lazy_with(options);
         Ok(Self { name, pool, lease: Duration::ZERO })
     }
 
