@@ -87,6 +87,15 @@ pub(crate) struct Found {
     pub(crate) text: String,
 }
 
+/// The same as a database gives it.
+type FoundColumns = (String, i64, Option<String>, Option<i64>, Option<String>);
+
+impl From<FoundColumns> for Found {
+    fn from((chat, timestamp, direction, status, text): FoundColumns) -> Self {
+        Self { chat, timestamp, direction, status, text: text.unwrap_or_default() }
+    }
+}
+
 pub(crate) enum Database {
     Sqlite(Sqlite),
     Postgres(Postgres),

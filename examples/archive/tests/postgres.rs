@@ -3,6 +3,7 @@
 //! ```text
 //! scripts/postgres cargo test -p archive --test postgres
 //! ```
+#![allow(clippy::expect_used, clippy::unwrap_used)] // A helper that cannot go on fails its test.
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The archive in one file, written by processes that are killed, interrupted and run twice.
+#![allow(clippy::expect_used, clippy::unwrap_used)] // A helper that cannot go on fails its test.
 
 mod support;
 
@@ -34,10 +35,10 @@ async fn killed_a_hundred_times_the_table_equals_the_chat() {
     let mut chat: Vec<FakeMessage> = news.by_ref().take(300).collect();
     let server = FakeTexter::builder().latency(Duration::from_millis(2));
     let server = server.chat(FakeChat::new(CHAT).messages(chat.clone())).start().await.unwrap();
-    let run = |number: usize| {
+    let run = |number: u32| {
         let mut command = archive(&server, folder.path());
         command.args([CHAT, "--page-size", "20", "--lookback", "1h"]);
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             command.args(["--refresh", "10000d"]);
         }
         command

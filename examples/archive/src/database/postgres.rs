@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 
-use super::{Batch, Claim, Due, Found, Result, Written};
+use super::{Batch, Claim, Due, Found, FoundColumns, Result, Written};
 use crate::row::Row;
 
 pub(crate) struct Postgres {
@@ -224,16 +224,8 @@ impl Postgres {
             ORDER BY timestamp DESC, id DESC LIMIT $3",
         );
         let query = query.bind(words.join(" & ")).bind(chat).bind(i64::from(limit));
-        let found: Vec<(String, i64, Option<String>, Option<i64>, Option<String>)> =
-            query.fetch_all(&self.pool).await?;
-        let found = found.into_iter().map(|(chat, timestamp, direction, status, text)| Found {
-            chat,
-            timestamp,
-            direction,
-            status,
-            text: text.unwrap_or_default(),
-        });
-        Ok(found.collect())
+        let found: Vec<FoundColumns> = query.fetch_all(&self.pool).await?;
+        Ok(found.into_iter().map(Found::from).collect())
     }
 }
 

@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions, Connection};
 use texter_history::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Batch, Claim, Due, Found, Result, Written};
+use super::{Batch, Claim, Due, Found, FoundColumns, Result, Written};
 use crate::row::Row;
 
 pub(crate) struct Sqlite {
@@ -182,16 +182,8 @@ impl Sqlite {
             ORDER BY timestamp DESC, number DESC LIMIT ?3",
         );
         let query = query.bind(words.join(" ")).bind(chat).bind(limit);
-        let found: Vec<(String, i64, Option<String>, Option<i64>, String)> =
-            query.fetch_all(&mut *self.lock().await).await?;
-        let found = found.into_iter().map(|(chat, timestamp, direction, status, text)| Found {
-            chat,
-            timestamp,
-            direction,
-            status,
-            text,
-        });
-        Ok(found.collect())
+        let found: Vec<FoundColumns> = query.fetch_all(&mut *self.lock().await).await?;
+        Ok(found.into_iter().map(Found::from).collect())
     }
 }
 
