@@ -155,7 +155,7 @@ impl Archiver {
     async fn claim(&self) -> sqlx::Result<Option<Claim>> {
         // Held until the claim is noted, so that no sibling claims the same.
         let mut chats = self.chats.lock().await;
-        let claim = self.database.claim(self.due(&mut chats).borrow()).await?;
+        let claim = self.database.claim(&self.due(&mut chats)).await?;
         if let Some(claim) = &claim {
             chats.busy.insert(claim.chat.clone());
         }
@@ -164,7 +164,7 @@ impl Archiver {
 
     async fn others_are_reading(&self) -> sqlx::Result<bool> {
         let due = self.due(&mut *self.chats.lock().await);
-        let holders = self.database.holders(due.borrow()).await?;
+        let holders = self.database.holders(&due).await?;
         let is_anyone = !holders.is_empty();
         let named: Vec<String> = holders.into_iter().flatten().collect();
         if !named.is_empty() && !self.has_told_of_others.swap(true, Ordering::Relaxed) {
@@ -173,7 +173,7 @@ impl Archiver {
         Ok(is_anyone)
     }
 
-    fn due(&self, chats: &mut Chats) -> OwnedDue<'_> {
+    fn due(&self, chats: &mut Chats) -> Due<'_> {
         let (began, instant) = self.began;
         let elapsed = millis(instant.elapsed());
         // Since the run began, and then, with `follow`, once in each of its periods.
@@ -184,7 +184,7 @@ impl Archiver {
         let now = Instant::now();
         chats.failed.retain(|_, again| again.is_none_or(|again| again > now));
         let except = chats.busy.iter().chain(chats.failed.keys()).cloned().collect();
-        OwnedDue { chats: self.options.chats.as_deref(), except, before }
+        Due { chats: self.options.chats.as_deref(), except, before }
     }
 
     async fn read_claimed(&self, claim: &Claim) -> Result<(), Failure> {
@@ -202,8 +202,16 @@ impl Archiver {
             query.concurrency(self.options.concurrency)
         };
         let mut news = query(&claim.chat).oldest_first().lookback(self.options.lookback);
-        if let Some(line) = &claim.checkpoint {
-            news = news.resume_from(line.parse::<Checkpoint>()?);
+        match claim.checkpoint.as_ref().map(|line| line.parse::<Checkpoint>()) {
+            Some(Ok(checkpoint)) => news = news.resume_from(checkpoint),
+            // The table knows each message by its id, so the chat can be read anew.
+            Some(Err(error)) => {
+                eprintln!(
+                    "{}  its checkpoint is {error}: reading it from its beginning",
+                    claim.chat
+                );
+            }
+            None => {}
         }
         let mut renewal = Renewal::of(claim);
         let outcome = self.read_stream(claim, news, true, &mut renewal, read).await?;
@@ -264,10 +272,11 @@ impl Archiver {
                 }
             }
             batch.checkpoint = keeps_checkpoint.then(|| stream.checkpoint().to_string());
+            // A write renews the claim as it begins.
+            renewal.is_renewed();
             let Some(written) = self.database.write(claim, &batch).await? else {
                 return Ok(Outcome::ClaimLost);
             };
-            renewal.is_renewed();
             read.written += written;
             read.requests = requests_before + stream.stats().requests;
             if told.elapsed() >= TELL_EVERY {
@@ -296,7 +305,7 @@ impl Archiver {
             Ok(Outcome::CaughtUp { refreshed }) => {
                 self.database.finish(claim, refreshed).await?;
                 if self.options.follow.is_none() || read.written != Written::default() {
-                    say(&format!("{chat}  {}", read.told()));
+                    say(&format!("{chat}  {}", told(read.written, read.requests)));
                 }
             }
             Ok(Outcome::Stopped) => self.database.release(claim).await?,
@@ -331,18 +340,6 @@ impl Archiver {
     async fn stopped(&self) {
         // The sender is here, so this cannot fail.
         let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
-    }
-}
-
-struct OwnedDue<'a> {
-    chats: Option<&'a [String]>,
-    except: Vec<String>,
-    before: i64,
-}
-
-impl OwnedDue<'_> {
-    fn borrow(&self) -> Due<'_> {
-        Due { chats: self.chats, except: &self.except, before: self.before }
     }
 }
 
@@ -403,12 +400,6 @@ impl Renewal {
     }
 }
 
-impl Read {
-    fn told(&self) -> String {
-        told(self.written, self.requests)
-    }
-}
-
 pub(crate) fn told(written: Written, requests: u64) -> String {
     let Written { new, changed, unreadable } = written;
     let requests = if requests == 1 { "1 request" } else { &format!("{requests} requests") };
@@ -421,7 +412,7 @@ pub(crate) fn told(written: Written, requests: u64) -> String {
 
 fn tell_progress(chat: &str, stream: &MessageStream<Box<RawValue>>, read: &Read) {
     let percent = stream.progress().unwrap_or(0.0) * 100.0;
-    eprintln!("{chat}  {percent:.0}%  {}", read.told());
+    eprintln!("{chat}  {percent:.0}%  {}", told(read.written, read.requests));
 }
 
 fn millis(time: Duration) -> i64 {

@@ -74,7 +74,7 @@ pub(crate) struct Due<'a> {
     /// Those of these ids; without, all chats that the archive holds.
     pub(crate) chats: Option<&'a [String]>,
     /// But not these.
-    pub(crate) except: &'a [String],
+    pub(crate) except: Vec<String>,
     /// Last read before this time, in epoch milliseconds of the database's clock.
     pub(crate) before: i64,
 }
@@ -151,12 +151,12 @@ impl Database {
     }
 
     /// Takes the chat that was read the longest ago, if any is due that no other process has.
-    pub(crate) async fn claim(&self, due: Due<'_>) -> Result<Option<Claim>> {
+    pub(crate) async fn claim(&self, due: &Due<'_>) -> Result<Option<Claim>> {
         either!(self, database => database.claim(due).await)
     }
 
     /// Which processes have the chats that are due; `None` for one that has just been given back.
-    pub(crate) async fn holders(&self, due: Due<'_>) -> Result<Vec<Option<String>>> {
+    pub(crate) async fn holders(&self, due: &Due<'_>) -> Result<Vec<Option<String>>> {
         match self {
             // Its file is locked, so there is no other process.
             Self::Sqlite(_) => Ok(Vec::new()),

@@ -202,6 +202,22 @@ async fn what_cannot_be_read_is_kept_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_was_altered_costs_requests_and_no_message() {
+    let folder = tempdir().unwrap();
+    let chat: Vec<FakeMessage> = Conversation::seeded(3).messages(300).collect();
+    let server = server(chat.clone()).await;
+    done(archive(&server, folder.path()).arg(CHAT)).await;
+    let alter = "UPDATE checkpoints SET checkpoint = 'x' || checkpoint RETURNING chat";
+    let altered: Vec<(String,)> = select(folder.path(), alter).await;
+    assert_eq!(altered, [(CHAT.to_owned(),)]);
+    let output = archive(&server, folder.path()).output().await.unwrap();
+    assert!(err(&output).contains("reading it from its beginning"), "{}", err(&output));
+    assert!(out(&output).contains("0 new, 0 changed"), "{}", out(&output));
+    assert_eq!(table(folder.path()).await, expected(&chat));
+    assert!(done(&mut archive(&server, folder.path())).await.contains(" 1 request\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_says_who_holds_the_file() {
     let folder = tempdir().unwrap();
     let server = server(vec![message("a1", 60, "one")]).await;
@@ -266,6 +282,8 @@ async fn where_no_chat_is_named_and_none_is_known_it_says_so() {
         .unwrap();
     let told = failed(archive(&server, folder.path()).args([CHAT, "--database", "text"])).await;
     assert!(told.contains("text: ") && told.contains("not a database"), "{told}");
+    let told = failed(archive(&server, folder.path()).args([CHAT, "--database", "."])).await;
+    assert!(told.contains(". is a folder"), "{told}");
 }
 
 /// A limit on the size of a file stands in for a full disk.

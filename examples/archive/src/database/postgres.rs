@@ -86,7 +86,7 @@ impl Postgres {
         sqlx::query_scalar("SELECT count(*) FROM chats").fetch_one(&self.pool).await
     }
 
-    pub(super) async fn claim(&self, due: Due<'_>) -> Result<Option<Claim>> {
+    pub(super) async fn claim(&self, due: &Due<'_>) -> Result<Option<Claim>> {
         // NOTE: what was read in the future was read by a clock that has been put right since.
         let query = sqlx::query_as(
             "UPDATE chats SET claim = claim + 1, lease_until = clock_timestamp() + make_interval(secs => $4),
@@ -102,7 +102,7 @@ impl Postgres {
             )
             RETURNING id, claim, refreshed_at, (extract(epoch FROM now()) * 1000)::bigint",
         );
-        let query = query.bind(due.chats).bind(due.except).bind(due.before);
+        let query = query.bind(due.chats).bind(&due.except).bind(due.before);
         let query = query.bind(self.lease.as_secs_f64()).bind(i64::from(process::id()));
         let claimed: Option<(String, i64, Option<i64>, i64)> =
             query.fetch_optional(&self.pool).await?;
@@ -114,14 +114,14 @@ impl Postgres {
         Ok(Some(Claim { chat, number, claimed_at, refreshed_at, checkpoint, lease }))
     }
 
-    pub(super) async fn holders(&self, due: Due<'_>) -> Result<Vec<Option<String>>> {
+    pub(super) async fn holders(&self, due: &Due<'_>) -> Result<Vec<Option<String>>> {
         let query = sqlx::query_scalar(
             "SELECT DISTINCT holder FROM chats
             WHERE ($1::text[] IS NULL OR id = ANY ($1)) AND id <> ALL ($2)
                 AND (synced_at IS NULL OR synced_at < $3
                     OR synced_at > extract(epoch FROM clock_timestamp()) * 1000)",
         );
-        query.bind(due.chats).bind(due.except).bind(due.before).fetch_all(&self.pool).await
+        query.bind(due.chats).bind(&due.except).bind(due.before).fetch_all(&self.pool).await
     }
 
     pub(super) async fn renew(&self, claim: &Claim) -> Result<bool> {

@@ -23,6 +23,9 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     pub(super) async fn open(path: &Path) -> std::result::Result<Self, Box<dyn Error>> {
+        if path.is_dir() {
+            return Err(format!("{} is a folder; name a file in it", path.display()).into());
+        }
         let lock = lock(path)?;
         let options = options(path)
             .create_if_missing(true)
@@ -90,7 +93,7 @@ impl Sqlite {
     }
 
     /// Nothing is written: no other process may read, and the caller knows what it has claimed itself.
-    pub(super) async fn claim(&self, due: Due<'_>) -> Result<Option<Claim>> {
+    pub(super) async fn claim(&self, due: &Due<'_>) -> Result<Option<Claim>> {
         // NOTE: what was read in the future was read by a clock that has been put right since.
         let query = sqlx::query_as(
             "SELECT id, refreshed_at, (SELECT checkpoint FROM checkpoints WHERE chat = id) FROM chats
@@ -102,7 +105,7 @@ impl Sqlite {
         let now = self.now().await?;
         let found: Option<(String, Option<i64>, Option<String>)> = query
             .bind(due.chats.map(json_array))
-            .bind(json_array(due.except))
+            .bind(json_array(&due.except))
             .bind(due.before)
             .bind(now)
             .fetch_optional(&mut *self.lock().await)
