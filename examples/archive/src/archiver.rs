@@ -9,9 +9,10 @@ use futures::{StreamExt, future};
 use serde_json::value::RawValue;
 use texter_history::{Checkpoint, Client, ErrorKind, MessageStream, Messages, Timestamp};
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use crate::database::{Batch, Claim, Database, Due, Written};
+use crate::renewal::Renewal;
 use crate::row::{Row, Unreadable};
 use crate::say;
 
@@ -363,41 +364,6 @@ fn take(
         Err(error) => return Err(error),
     }
     Ok(())
-}
-
-/// When a claim has to be renewed: well before its lease runs out.
-struct Renewal {
-    every: Option<Duration>,
-    at: Option<Instant>,
-}
-
-impl Renewal {
-    fn of(claim: &Claim) -> Self {
-        let mut renewal = Self { every: claim.lease.map(|lease| lease / 3), at: None };
-        renewal.is_renewed();
-        renewal
-    }
-
-    fn is_renewed(&mut self) {
-        self.at = self.every.map(|every| Instant::now() + every);
-    }
-
-    /// A process that was stopped and goes on finds it due before it sends another request.
-    fn is_due(&self) -> bool {
-        self.at.is_some_and(|at| at <= Instant::now())
-    }
-
-    async fn due(&self) {
-        match self.at {
-            Some(at) => sleep_until(at).await,
-            None => future::pending().await,
-        }
-    }
-
-    async fn renew(&mut self, database: &Database, claim: &Claim) -> sqlx::Result<bool> {
-        self.is_renewed();
-        database.renew(claim).await
-    }
 }
 
 pub(crate) fn told(written: Written, requests: u64) -> String {

@@ -13,6 +13,7 @@ mod archiver;
 #[path = "../../common/mod.rs"]
 mod common;
 mod database;
+mod renewal;
 mod row;
 mod words;
 
