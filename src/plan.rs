@@ -1,8 +1,65 @@
 //! Which windows of time are read, in which order, and how many requests at once. No I/O, no async, no clock
 //! but what is passed in.
+//!
+//! # Windows
+//!
+//! The endpoint only goes backwards. A *window* is a range of time, both ends inclusive, that one walk reads from
+//! its newer end down. It is complete when its walk has ended: an answer showed a message older than the window,
+//! or the walk came to the chat's beginning. A short answer proves nothing. Windows stand in a *row*, in the order
+//! in which they are handed out, and none overlaps another, so that whatever is read in whatever order, each
+//! message goes out once and in its place:
+//!
+//! ```text
+//!            older ◀──────────────── time ────────────────▶ newer
+//! newest first     [ unread   ][ reading ··▓▓▓][ reading ▓▓]▶ goes out as it comes
+//! oldest first  ◀[ reading ·▓▓][ dropped ][ complete ▓▓▓▓▓▓][ the end's page ▓]
+//!                  goes out once it is complete
+//! ```
+//!
+//! The states of one window, and what leads from one to the next:
+//!
+//! ```text
+//!               answer                     the walk ends
+//! Unread ───────────────────▶ Reading ───────────────────▶ Complete ──▶ handed out
+//!   ▲                         │  ▲  │ a request fails, or the walk cannot go on
+//!   │        resume           │  │  ▼
+//!   │ dropped for its room    │  └─ Failed: nothing behind it is asked for or handed out
+//!   └─────────────────────────┴──── (from Complete, too)
+//! ```
+//!
+//! - **Newest first, one request at a time** is one window, and the plan asks what its walk asks.
+//! - **A window that is too long is split in time**: its older part becomes a window of its own and is asked for at
+//!   once, at a guessed time. How long it is, is guessed from how densely messages lie: in what the last answers
+//!   showed, and in the window itself once much of it has been read. What was read last counts most. A wrong guess
+//!   costs about half a page, or one request if the window turns out empty. It never costs a message, because no
+//!   guess decides what is complete.
+//! - **Oldest first, one at a time**, the part that is split off is what three quarters of the free buffer are
+//!   expected to hold. At first that is a few pages, so that the first message comes after a few requests, and twice as
+//!   much after each window that was handed out. Behind an empty window, four times as much time. As long as
+//!   nothing has gone out, at most a sixteenth of the time, and once more after two pages.
+//! - **Several at once**, one more for each answer: from the window that is handed out next outward, each that
+//!   has no request under way asks for its next page. One that is expected to take more than twice its share of
+//!   the buffer is split in the middle, the last one so that one share is left. All windows are, not only the next
+//!   one: that is what makes bursts fast.
+//! - **The buffer** holds 16 pages and at least 1,600 messages; with `k` requests at once, 8 pages and at least 800
+//!   messages for each of them, and at least 6,400. When it is full, only the window that is handed out next may
+//!   ask. Room is made at the far end of the row, less than a page at a time. What was dropped is a window of its
+//!   own that is unread again: one request reads it and shows that it is whole. So dropping never makes a
+//!   neighbour incomplete. Whole timestamps are dropped and split, never a part of one. At most 1,024 windows are
+//!   unread, then neighbours become one.
+//! - **The first answer** is the newest page. It says when the chat began and where an oldest-first walk ends, so that
+//!   a chat that grows meanwhile does not make that endless. It is the whole answer for a small chat and for a sync
+//!   with little news, and is otherwise kept as the last window's end.
+//! - **A look** for what is new is an oldest-first walk that begins at the position's floor. What comes again is
+//!   known by its id. The first request asks for as many messages as are known and one more, because only a message
+//!   older than the floor shows that nothing is missing.
+//! - **Without `minTime`** there is no lower end, so there is nothing to split: the chat is read to its beginning, the
+//!   buffer drops nearly all of it, and then it is read again forwards. **A bot session** is one walk, read whole.
 
+mod answer;
 #[cfg(test)]
 mod figures;
+mod hand_out;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
@@ -16,10 +73,10 @@ use std::collections::VecDeque;
 
 use crate::chat_time::{ChatTime, Span};
 use crate::cursor::{Cursor, Key};
-use crate::position::{Horizon, Position, SyncPosition};
+use crate::position::{Position, SyncPosition};
 use crate::timestamp::Timestamp;
-use crate::walk::{Answer, Ask, Bounds, End, Kept, Next, Server, Stall, Walk};
-use crate::window::{Density, Part, Window, WindowId};
+use crate::walk::{Ask, Bounds, End, Server, Stall, Walk};
+use crate::window::{Density, Window, WindowId};
 
 /// The most messages asked for by the first request of a look. Whoever knows more ids than that reads the rest
 /// page by page.
@@ -38,7 +95,6 @@ pub(crate) enum Start {
     NewestFirst(Position),
     OldestFirst {
         position: SyncPosition,
-        horizon: Horizon,
         /// Whether a look came before, so that not much can have come since.
         again: bool,
     },
@@ -102,9 +158,25 @@ enum Order {
 struct Look {
     /// What had been handed out before it began.
     known: SyncPosition,
-    again: bool,
+    /// The `limit` of its first request, until that was answered.
+    first_limit: Option<u32>,
+    /// The newest time that it will hand out, once that is known.
+    newest: Option<Timestamp>,
     /// Why it will end.
     end: End,
+}
+
+impl Look {
+    /// The first request is to show what is known, and one message before it; a later look expects that not much
+    /// has come since.
+    fn new(known: SyncPosition, again: bool, page_size: u32) -> Self {
+        let ids = known.ids.len() + known.unplaced.len();
+        let page = usize::try_from(page_size).unwrap_or(usize::MAX);
+        let least = (ids + 1).min(LONGEST_FIRST).max(page);
+        let limit = if again { least.min(ids + NEW_PER_LOOK) } else { least };
+        let first_limit = known.newest.and(u32::try_from(limit).ok());
+        Self { known, first_limit, newest: None, end: End::ReachedNewest }
+    }
 }
 
 /// The windows between two answers.
@@ -125,7 +197,7 @@ pub(crate) struct Plan<M> {
     may_bring: usize,
     held: usize,
     bytes: u64,
-    /// Of the largest kind of message that was seen, a page's mean.
+    /// The mean of a page; it falls slowly, so that a page of long messages is remembered for a while.
     bytes_per_message: f64,
     /// How many pages the next window is to hold, oldest first.
     target: f64,
@@ -172,10 +244,10 @@ impl<M> Plan<M> {
     }
 
     /// The next look: from the position on, with all that is known of the server and the chat.
-    pub(crate) fn look_again(&mut self, position: SyncPosition, horizon: Horizon) {
+    pub(crate) fn look_again(&mut self, position: SyncPosition) {
         self.answers = 0;
-        self.end = None;
-        self.begin(Start::OldestFirst { position, horizon, again: true });
+        self.end = (self.remaining == Some(0)).then_some(End::ReachedMax);
+        self.begin(Start::OldestFirst { position, again: true });
     }
 
     fn begin(&mut self, start: Start) {
@@ -184,10 +256,9 @@ impl<M> Plan<M> {
         let (bounds, position) = match start {
             // The first window's messages are the first to go out, so its walk can count them.
             Start::NewestFirst(position) => (bounds.clone(), position),
-            Start::OldestFirst { position, horizon, again } => {
-                let since = bounds.since.max(position.begin(horizon));
-                self.order =
-                    Order::OldestFirst(Look { known: position, again, end: End::ReachedNewest });
+            Start::OldestFirst { position, again } => {
+                let since = bounds.since.max(position.floor);
+                self.order = Order::OldestFirst(Look::new(position, again, bounds.page_size));
                 (Bounds { since, max_messages: None, ..bounds.clone() }, Position::default())
             }
         };
@@ -213,287 +284,37 @@ impl<M> Plan<M> {
         if self.end.is_some() || self.under_way >= at_once {
             return None;
         }
-        let mut expected = 0.0;
         let mut index = 0;
+        let mut expected = 0.0;
         while let Some(window) = self.row.get(index) {
             let enough = self.remaining.is_some_and(|remaining| expected >= remaining as f64);
             if window.is_failed() || enough {
                 return None;
             }
-            if !window.is_complete() {
-                let at = self.place_to_split(index);
-                if at.is_some() || !window.is_under_way() {
-                    if !(self.has_room(index == 0) || (index == 0 && self.make_room(at.is_some())))
-                    {
-                        return None;
-                    }
-                    let index = at.map_or(index, |at| self.split(index, at));
-                    return self.send(index);
+            let at = self.place_to_split(index);
+            if at.is_some() || window.may_ask() {
+                if !self.may_ask(index, at.is_some()) {
+                    return None;
                 }
+                let index = at.map_or(index, |at| self.split(index, at));
+                return self.send(index);
             }
-            let window = self.row.get(index)?;
-            expected += (window.held() + window.may_bring()) as f64;
-            expected += self.pages_left(window).unwrap_or(0.0).max(0.0) * self.page() as f64;
+            expected += self.expected(window);
             index += 1;
         }
         None
     }
 
     fn send(&mut self, index: usize) -> Option<(WindowId, Ask)> {
-        let first_limit = self.first_limit();
+        let first_limit = match &self.order {
+            Order::OldestFirst(look) => look.first_limit,
+            Order::NewestFirst => None,
+        };
         let window = self.row.get_mut(index)?;
         let ask = window.send(self.server, first_limit);
         self.under_way += 1;
         self.may_bring += window.may_bring();
         Some((window.id(), ask))
-    }
-
-    /// The `limit` of the first request of a look: enough to show what is known, and one message before it.
-    fn first_limit(&self) -> Option<u32> {
-        let Order::OldestFirst(look) = &self.order else { return None };
-        if self.answers > 0 || look.known.newest.is_none() {
-            return None;
-        }
-        let known = look.known.ids.len() + look.known.unplaced.len();
-        let page = usize::try_from(self.settings.bounds.page_size).unwrap_or(usize::MAX);
-        let least = (known + 1).min(LONGEST_FIRST).max(page);
-        let limit = if look.again { least.min(known + NEW_PER_LOOK) } else { least };
-        u32::try_from(limit).ok()
-    }
-
-    fn window(&mut self, id: WindowId) -> Option<(usize, &mut Window<M>)> {
-        self.row.iter_mut().enumerate().find(|(_, window)| window.id() == id)
-    }
-
-    /// Takes the request of this window out of those under way.
-    fn arrived(&mut self, id: WindowId) -> Option<usize> {
-        let (index, window) = self.window(id)?;
-        let limit = window.may_bring();
-        self.may_bring -= limit;
-        self.under_way -= 1;
-        Some(index)
-    }
-
-    /// Takes the answer to `ask`, which `id` had sent.
-    pub(crate) fn receive(&mut self, id: WindowId, ask: &Ask, page: Fetched<M>) -> Outcome {
-        let nothing = Outcome { duplicates: 0, stalled: None };
-        let Some(index) = self.arrived(id) else { return nothing };
-        self.answers += 1;
-        if let ChatTime::At(start) = page.chat_start {
-            self.chat_start = Some(start);
-        }
-        self.fix_end(index, &page);
-        let page_size = self.page();
-        let Some(window) = self.row.get_mut(index) else { return nothing };
-        let lowest =
-            window.from().max(self.chat_start.filter(|start| Some(*start) <= window.bottom()));
-        let answer = Answer {
-            keys: &page.keys,
-            of_other_session: &page.of_other_session,
-            chat_start: page.chat_start,
-            chat_latest: page.chat_latest,
-        };
-        let (kept, received) = window.receive(ask, answer, lowest, page_size);
-        self.server = window.walk().server();
-        let Fetched { mut keys, mut messages, bytes, span, .. } = page;
-        if !messages.is_empty() {
-            let mean = bytes as f64 / messages.len() as f64;
-            self.bytes_per_message = mean.max(0.9 * self.bytes_per_message).max(1.0);
-        }
-        if let Kept::Only(indices) = kept {
-            (keys, messages) = pick(keys, messages, &indices);
-        }
-        let mut duplicates = received.duplicates;
-        if let Order::OldestFirst(look) = &self.order
-            && let Some(known) = look.known.known(&keys)
-        {
-            duplicates += known.iter().filter(|known| **known).count() as u64;
-            let new: Vec<usize> = (0..known.len()).filter(|index| !known[*index]).collect();
-            (keys, messages) = pick(keys, messages, &new);
-        }
-        self.held += messages.len();
-        let before = window.bytes();
-        window.hold(Part { keys, messages, bytes, span });
-        self.bytes += window.bytes() - before;
-        if window.is_complete() {
-            let end = window.end();
-            let is_empty = window.parts() == 0;
-            self.empty = if is_empty && window.read() == 0 { self.empty + 1 } else { 0 };
-            if self.newest_first() && index + 1 == self.row.len() {
-                self.oldest_end = end.unwrap_or(self.oldest_end);
-            }
-            if is_empty && index > 0 {
-                self.row.remove(index);
-            }
-        }
-        // A long answer, such as one that shows a large group of equal timestamps, may bring too much.
-        while self.held > self.buffer() && self.drop_some() {}
-        let per_request = 0.8_f64.powf(1.0 / self.settings.concurrency.max(1) as f64);
-        let decay = per_request.powf(received.new as f64 / page_size as f64);
-        self.density.add(received.millis, received.new as f64, decay);
-        self.settle();
-        Outcome { duplicates, stalled: received.stalled }
-    }
-
-    /// Oldest first, the first answer says where the walk ends, so that a chat that grows meanwhile does not
-    /// make it endless.
-    fn fix_end(&mut self, index: usize, page: &Fetched<M>) {
-        let Order::OldestFirst(look) = &mut self.order else { return };
-        let is_top = index + 1 == self.row.len();
-        let Some(top) = self.row.back_mut().filter(|top| is_top && !top.has_begun()) else {
-            return;
-        };
-        let latest = match page.chat_latest {
-            ChatTime::At(time) => Some(time),
-            ChatTime::Empty | ChatTime::Unknown => None,
-        };
-        // What the page shows is true, whatever the server says of it.
-        let newest = page.keys.iter().filter_map(Key::timestamp).max().max(latest);
-        if self.settings.bounds.until.is_some_and(|until| Some(until) <= newest) {
-            look.end = End::ReachedUntil;
-            return;
-        }
-        if newest.is_some() && (self.answers == 1 || top.until() < newest) {
-            top.set_until(newest);
-        }
-    }
-
-    /// A request failed for good, with this status if there was an answer. What follows: another request, if the
-    /// server refused a `limit` that was not the caller's; otherwise the window has failed, because it cannot be
-    /// got past or, `None`, for the request's own error. What stands before a window that failed is still handed
-    /// out; nothing behind it is asked for or handed out until `resume`.
-    pub(crate) fn failed(&mut self, id: WindowId, ask: &Ask, status: Option<u16>) -> Option<Next> {
-        let first_limit = self.first_limit();
-        let index = self.arrived(id)?;
-        let window = self.row.get_mut(index)?;
-        let next = status.and_then(|status| window.refused(ask, status));
-        self.server = window.walk().server();
-        if next != Some(Next::Ask) {
-            window.fail();
-        } else if first_limit == Some(ask.limit) {
-            // An answer like any other: it says that the first request is to be an ordinary one.
-            self.answers += 1;
-        }
-        next
-    }
-
-    /// A request was dropped before its answer came: `ask` gives it again.
-    #[cfg(test)]
-    pub(crate) fn abandon(&mut self, id: WindowId) {
-        if let Some(index) = self.arrived(id)
-            && let Some(window) = self.row.get_mut(index)
-        {
-            window.abandon();
-        }
-    }
-
-    /// The window that failed, once everything before it has been taken and nothing more will come there.
-    pub(crate) fn failure(&self) -> Option<WindowId> {
-        let front = self.row.front()?;
-        let taken = !self.newest_first() || front.parts() == 0;
-        (front.is_failed() && taken).then(|| front.id())
-    }
-
-    /// Lets what failed be asked again.
-    pub(crate) fn resume(&mut self) {
-        for window in &mut self.row {
-            window.resume();
-        }
-    }
-
-    /// What can be handed out now, in order.
-    pub(crate) fn take(&mut self) -> Option<Chunk<M>> {
-        let newest_first = self.newest_first();
-        loop {
-            if self.end.is_some() {
-                return None;
-            }
-            let front = self.row.front_mut()?;
-            if !newest_first && !front.is_complete() {
-                return None;
-            }
-            let (Part { mut keys, mut messages, bytes, span }, first) = front.take(newest_first)?;
-            self.held -= messages.len();
-            self.bytes -= bytes;
-            if !newest_first {
-                keys.reverse();
-                messages.reverse();
-            }
-            if first {
-                self.drop_unplaced_again(&mut keys, &mut messages);
-            }
-            self.trim(&mut keys, &mut messages);
-            self.note_unplaced(&keys);
-            self.settle();
-            if !messages.is_empty() {
-                self.begun = true;
-                return Some(Chunk { keys, messages, span });
-            }
-        }
-    }
-
-    /// Lets go of the windows that are done with, from the first on, and of everything at the end.
-    fn settle(&mut self) {
-        while let Some(front) = self.row.front()
-            && front.is_complete()
-            && front.parts() == 0
-        {
-            if front.read() > 0 {
-                self.target *= 2.0;
-            }
-            let reached_max = front.end() == Some(End::ReachedMax);
-            self.row.pop_front();
-            if self.row.is_empty() || reached_max {
-                let end = match &self.order {
-                    _ if reached_max => End::ReachedMax,
-                    Order::NewestFirst => self.oldest_end,
-                    Order::OldestFirst(look) => look.end,
-                };
-                self.finish(end);
-            }
-        }
-    }
-
-    fn finish(&mut self, end: End) {
-        self.end = Some(end);
-        self.row.clear();
-        (self.under_way, self.may_bring, self.held, self.bytes) = (0, 0, 0, 0);
-    }
-
-    /// Leaves off what is more than `max_messages`.
-    fn trim(&mut self, keys: &mut Vec<Key>, messages: &mut Vec<M>) {
-        let Some(remaining) = &mut self.remaining else { return };
-        let surplus =
-            messages.len().saturating_sub(usize::try_from(*remaining).unwrap_or(usize::MAX));
-        keys.drain(..surplus);
-        messages.drain(..surplus);
-        *remaining -= messages.len() as u64;
-        let is_last = self.row.len() == 1
-            && self.row.front().is_some_and(|front| front.is_complete() && front.parts() == 0);
-        if *remaining == 0 && (surplus > 0 || !is_last) {
-            self.finish(End::ReachedMax);
-        }
-    }
-
-    /// A message without a readable timestamp that stands where two windows meet may be in both.
-    fn drop_unplaced_again(&self, keys: &mut Vec<Key>, messages: &mut Vec<M>) {
-        while let Some(Key::Unplaced(fingerprint)) = keys.last()
-            && self.unplaced.contains(fingerprint)
-        {
-            keys.pop();
-            messages.pop();
-        }
-    }
-
-    fn note_unplaced(&mut self, keys: &[Key]) {
-        if keys.iter().any(|key| key.timestamp().is_some()) {
-            self.unplaced.clear();
-        }
-        let last = keys.iter().map_while(|key| match key {
-            Key::Unplaced(fingerprint) => Some(*fingerprint),
-            Key::Placed(_) => None,
-        });
-        self.unplaced.extend(last);
     }
 
     /// Why it is over, once everything has been taken.
@@ -563,11 +384,9 @@ impl<M> Plan<M> {
     /// Oldest first, the newest time that will be handed out, once it is known.
     #[cfg(test)]
     pub(crate) fn newest(&self) -> Option<Timestamp> {
-        self.row.back().and_then(Window::until)
+        match &self.order {
+            Order::OldestFirst(look) => look.newest,
+            Order::NewestFirst => None,
+        }
     }
-}
-
-fn pick<M>(keys: Vec<Key>, messages: Vec<M>, indices: &[usize]) -> (Vec<Key>, Vec<M>) {
-    let mut all: Vec<Option<(Key, M)>> = keys.into_iter().zip(messages).map(Some).collect();
-    indices.iter().filter_map(|index| all.get_mut(*index)?.take()).unzip()
 }

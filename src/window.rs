@@ -54,7 +54,7 @@ enum State {
 pub(crate) struct Part<M> {
     pub(crate) keys: Vec<Key>,
     pub(crate) messages: Vec<M>,
-    /// Of the body that it came in.
+    /// Their share of the body that they came in.
     pub(crate) bytes: u64,
     /// Of the whole chat, as far as was known then.
     pub(crate) span: Option<Span>,
@@ -85,7 +85,7 @@ pub(crate) struct Window<M> {
 }
 
 /// How an answer changed a window.
-pub(crate) struct Received {
+pub(crate) struct Change {
     /// How many messages are new, and how much time was read to find them.
     pub(crate) new: usize,
     pub(crate) millis: f64,
@@ -169,6 +169,11 @@ impl<M> Window<M> {
         self.state == State::Unread { one_page: true }
     }
 
+    /// Whether its walk has a next request and none under way.
+    pub(crate) fn may_ask(&self) -> bool {
+        matches!(self.state, State::Unread { .. } | State::Reading) && !self.is_under_way()
+    }
+
     pub(crate) fn is_under_way(&self) -> bool {
         self.under_way.is_some()
     }
@@ -244,7 +249,7 @@ impl<M> Window<M> {
         answer: Answer<'_>,
         lowest: Option<Timestamp>,
         page: usize,
-    ) -> (Kept, Received) {
+    ) -> (Kept, Change) {
         self.under_way = None;
         let before = self.bottom();
         let newest = || answer.keys.iter().filter_map(Key::timestamp).max();
@@ -269,7 +274,7 @@ impl<M> Window<M> {
         self.read += new;
         let decay = 0.8_f64.powf(new as f64 / page.max(1) as f64);
         self.density.add(millis, new as f64, decay);
-        (verdict.kept, Received { new, millis, duplicates: verdict.duplicates, stalled })
+        (verdict.kept, Change { new, millis, duplicates: verdict.duplicates, stalled })
     }
 
     pub(crate) fn hold(&mut self, part: Part<M>) {
@@ -350,7 +355,8 @@ pub(crate) struct Dropped {
     pub(crate) whole: bool,
 }
 
-fn share(bytes: u64, part: usize, whole: usize) -> u64 {
+/// What of so many bytes belongs to some of the messages.
+pub(crate) fn share(bytes: u64, part: usize, whole: usize) -> u64 {
     (bytes as f64 * part as f64 / whole.max(1) as f64) as u64
 }
 

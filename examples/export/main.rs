@@ -26,7 +26,6 @@ use serde_json::value::RawValue;
 use texter_history::{Checkpoint, Client, End, ErrorKind, MessageStream, Messages, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
-use tracing_subscriber::layer::SubscriberExt;
 
 use common::Interrupted;
 use common::files::FileError;
@@ -119,16 +118,17 @@ async fn run() -> Result<(), Box<dyn Error>> {
     };
 
     let (interrupt, interrupted) = watch::channel(false);
-    tokio::spawn(async move {
-        // An error means that this system knows no Ctrl-C.
-        if tokio::signal::ctrl_c().await.is_ok() {
-            let _ = interrupt.send(true);
-        } else {
-            std::future::pending::<()>().await;
-        }
-    });
+    let mut ctrl_c = Box::pin(tokio::signal::ctrl_c());
+    // The first poll is what makes Ctrl-C ours. An error means that this system knows none.
+    if futures::poll!(&mut ctrl_c).is_pending() {
+        tokio::spawn(async move {
+            if ctrl_c.await.is_ok() {
+                let _ = interrupt.send(true);
+            }
+        });
+    }
     let waits = Waits::default();
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(waits.clone()))?;
+    tracing::subscriber::set_global_default(waits.clone())?;
     let progress = Progress::new(chats.len(), waits);
     let at_once = if arguments.follow.is_some() { chats.len() } else { arguments.at_once.max(1) };
     let all = chats.len();

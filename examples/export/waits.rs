@@ -1,20 +1,24 @@
 //! What the library tells `tracing` of pages that it asks for again: of which chat, why, and when.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id};
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
 
-/// The latest wait of each chat.
+/// The latest wait of each chat: a subscriber that listens for nothing else.
 #[derive(Clone, Default)]
-pub(crate) struct Waits(Arc<Mutex<HashMap<String, Wait>>>);
+pub(crate) struct Waits(Arc<Mutex<Vec<Chat>>>);
+
+/// A chat, and what it waits for. Its number in the list, from 1, is the id of every span about it, so that no spans
+/// need be counted.
+struct Chat {
+    id: String,
+    wait: Option<Wait>,
+}
 
 /// A page failed and is asked for again.
 #[derive(Clone)]
@@ -25,47 +29,74 @@ pub(crate) struct Wait {
     pub(crate) until: Instant,
 }
 
+thread_local! {
+    /// The spans that this thread is in, the innermost last.
+    static WITHIN: RefCell<Vec<Id>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Of a span that is about no chat.
+const NO_CHAT: u64 = u64::MAX;
+
 impl Waits {
     /// What a chat waits for, as long as the wait is not over.
     pub(crate) fn of(&self, chat: &str) -> Option<Wait> {
-        let waits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waits.get(chat).filter(|wait| wait.until > Instant::now()).cloned()
+        let chats = self.chats();
+        let wait = chats.iter().find(|known| known.id == chat)?.wait.clone();
+        wait.filter(|wait| wait.until > Instant::now())
+    }
+
+    fn chats(&self) -> MutexGuard<'_, Vec<Chat>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The chat that a span is about.
-struct Chat(String);
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Waits {
-    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+impl Subscriber for Waits {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with("texter_history")
     }
 
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
         let mut fields = Fields::default();
         attributes.record(&mut fields);
-        if let (Some(chat), Some(span)) = (fields.chat, context.span(id)) {
-            span.extensions_mut().insert(Chat(chat));
-        }
+        let Some(chat) = fields.chat else { return Id::from_u64(NO_CHAT) };
+        let mut chats = self.chats();
+        let index = chats.iter().position(|known| known.id == chat).unwrap_or_else(|| {
+            chats.push(Chat { id: chat, wait: None });
+            chats.len() - 1
+        });
+        Id::from_u64(index as u64 + 1)
     }
 
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+    fn event(&self, event: &Event<'_>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let Some(wait) = fields.wait else { return };
-        let chat = context.event_scope(event).and_then(|mut spans| {
-            spans.find_map(|span| span.extensions().get::<Chat>().map(|chat| chat.0.clone()))
-        });
-        let Some(chat) = chat else { return };
+        let Some(until) = fields.wait.and_then(|wait| Instant::now().checked_add(wait)) else {
+            return;
+        };
         let why = match (fields.status, fields.kind.as_str()) {
             (Some(status), _) => format!("the server answered {status}"),
             (None, "Timeout") => "no answer in time".to_owned(),
             (None, _) => "the connection failed".to_owned(),
         };
-        let Some(until) = Instant::now().checked_add(wait) else { return };
-        let wait = Wait { why, until };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(chat, wait);
+        let within = WITHIN.with_borrow(|within| within.last().map(Id::into_u64));
+        let index = within.and_then(|number| usize::try_from(number - 1).ok());
+        let mut chats = self.chats();
+        if let Some(chat) = index.and_then(|index| chats.get_mut(index)) {
+            chat.wait = Some(Wait { why, until });
+        }
     }
+
+    fn enter(&self, span: &Id) {
+        WITHIN.with_borrow_mut(|within| within.push(span.clone()));
+    }
+
+    fn exit(&self, _: &Id) {
+        WITHIN.with_borrow_mut(|within| within.pop());
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
 }
 
 /// The fields that matter here.

@@ -7,19 +7,19 @@ use crate::window::Window;
 const MOST_UNREAD: usize = 1_024;
 
 impl<M> Plan<M> {
-    /// Whether one more page fits. Unless it is of the window that is handed out next, one is left free for that.
-    pub(super) fn has_room(&self, is_next: bool) -> bool {
+    /// Whether the window at `index` may ask for a page, or a part of it that is split off. What the window
+    /// reads that is handed out next goes out first: the others leave a page free for it, and make room.
+    pub(super) fn may_ask(&mut self, index: usize, split: bool) -> bool {
+        let is_next = index == 0 && !(split && self.newest_first());
+        while index == 0 && !self.has_room(is_next) && self.drop_some() {}
+        is_next || self.has_room(is_next)
+    }
+
+    /// Whether one more page fits.
+    fn has_room(&self, is_next: bool) -> bool {
         let pages = if is_next { self.page() } else { 2 * self.page() };
         self.held + self.may_bring + pages <= self.buffer()
             && self.bytes <= self.settings.most_bytes
-    }
-
-    /// Makes room for the window that is handed out next: the messages that are handed out last go first.
-    /// Whether it may ask.
-    pub(super) fn make_room(&mut self, for_another: bool) -> bool {
-        while !self.has_room(!for_another) && self.drop_some() {}
-        // What it reads goes out first, so it may always ask; only a split must find room.
-        self.has_room(!for_another) || !(for_another && self.newest_first())
     }
 
     /// Drops at most a page less one message. One request reads it again and shows that it is whole.

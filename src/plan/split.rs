@@ -48,6 +48,12 @@ impl<M> Plan<M> {
         Some(self.rate(window) * millis / self.page() as f64 - asked)
     }
 
+    /// How many messages of a window can be counted on.
+    pub(super) fn expected(&self, window: &Window<M>) -> f64 {
+        let pages = self.pages_left(window).unwrap_or(0.0).max(0.0);
+        (window.held() + window.may_bring()) as f64 + pages * self.page() as f64
+    }
+
     /// The time of a window that has not been read, from its lower end up.
     fn rest(&self, window: &Window<M>) -> Option<(Timestamp, Timestamp)> {
         let bottom = window.bottom()?;
@@ -78,7 +84,7 @@ impl<M> Plan<M> {
         let one_walk = self.settings.bounds.bot_session.is_some()
             || (self.newest_first() && self.settings.concurrency <= 1);
         let window = self.row.get(index)?;
-        if one_walk || self.answers == 0 || window.is_one_page() {
+        if one_walk || self.answers == 0 || window.is_complete() || window.is_one_page() {
             return None;
         }
         let (low, bottom) = self.rest(window)?;
@@ -99,34 +105,37 @@ impl<M> Plan<M> {
         (pages / (2.0 * self.settings.concurrency as f64)).max(3.0)
     }
 
+    /// How many pages make one part of a window that is too long: half of what is left of it, or, of the last
+    /// window, one share.
+    fn piece(&self, index: usize, left: f64, share: f64) -> Option<f64> {
+        if index + 1 == self.row.len() {
+            (left > share).then_some(share)
+        } else {
+            (left > 2.0 * share).then_some(left / 2.0)
+        }
+    }
+
+    /// Newest first, the window keeps the piece, and the page under way.
     fn part_newest_first(&self, index: usize, window: &Window<M>, left: f64) -> Option<f64> {
         if !window.is_under_way() {
             return None;
         }
-        let share = self.share();
-        let upper = if index + 1 == self.row.len() {
-            (left > share).then_some(share)
-        } else {
-            (left > 2.0 * share).then_some(left / 2.0)
-        }?;
-        let all = left + 1.0;
-        Some(1.0 - ((upper + 1.0) / all).min(0.95))
+        let piece = self.piece(index, left, self.share())?;
+        Some(1.0 - ((piece + 1.0) / (left + 1.0)).min(0.95))
     }
 
+    /// Oldest first, the piece is split off. What the end's page is followed by is the last window to be read.
     fn part_oldest_first(&self, index: usize, window: &Window<M>, left: f64) -> Option<f64> {
-        let share = self.share().min(self.target);
         let is_last = index + 1 == self.row.len();
-        if !window.is_under_way() && !(is_last && left > share) {
+        if !window.is_under_way() && !is_last {
             return None;
         }
-        let lower = if is_last {
-            (left > share).then_some(share)
-        } else {
-            (left > 2.0 * share).then_some(left / 2.0)
-        }?;
-        Some((lower / (left + f64::from(u8::from(window.is_under_way())))).min(0.95))
+        let piece = self.piece(index, left, self.share().min(self.target))?;
+        let asked = f64::from(u8::from(window.is_under_way()));
+        Some((piece / (left + asked)).min(0.95))
     }
 
+    /// Oldest first and one request at a time, what the free buffer is expected to hold is split off.
     fn part_one_at_a_time(&self, window: &Window<M>, left: f64) -> Option<f64> {
         let page = self.page() as f64;
         let free = self.buffer().saturating_sub(self.held) as f64 / page;
@@ -138,7 +147,7 @@ impl<M> Plan<M> {
             return None;
         }
         let part = (0.75 * free).max(1.0) / left * 4_f64.powi(self.empty);
-        Some(part.min(if early { 1.0 / 16.0 } else { 0.7 }))
+        Some(part.min(if early { (4_f64.powi(self.empty) / 16.0).min(0.7) } else { 0.7 }))
     }
 
     /// Splits the window in two. Returns where the older one stands.

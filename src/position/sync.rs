@@ -16,6 +16,9 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SyncPosition {
     pub(crate) newest: Option<Timestamp>,
+    /// From where on the next look reads. A longer lookback than the one before does not go behind it, because
+    /// the ids there are not known; and a look that begins later does not begin above it, because messages may
+    /// have come since the one before.
     pub(crate) floor: Option<Timestamp>,
     pub(crate) ids: BTreeSet<(Timestamp, MessageId)>,
     pub(crate) unplaced: Vec<UnplacedAt>,
@@ -48,13 +51,6 @@ impl Horizon {
 }
 
 impl SyncPosition {
-    /// From where on the next look reads. What is older than a floor is not known by id, so a longer
-    /// lookback than the one before does not go behind it.
-    pub(crate) fn begin(&self, horizon: Horizon) -> Option<Timestamp> {
-        let floor = horizon.floor(self.newest?);
-        Some(self.floor.map_or(floor, |least| least.max(floor)))
-    }
-
     /// Moves on over messages handed out: the last of these keys first.
     pub(crate) fn advance(&mut self, handed_out: &[Key], horizon: Horizon) {
         let newest = handed_out.iter().filter_map(Key::timestamp).max().max(self.newest);

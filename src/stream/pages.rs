@@ -92,11 +92,10 @@ impl<T> Pages<T> {
             .into_iter()
             .map(|DecodedPage { keys, messages, .. }| ReadyPage::new(keys, messages, None));
         let now = Timestamp::now();
-        let horizon = Horizon { now, lookback: source.lookback };
         let start = match &source.standing {
             Standing::NewestFirst { position, .. } => Start::NewestFirst(position.clone()),
             Standing::OldestFirst { position, .. } => {
-                Start::OldestFirst { position: position.clone(), horizon, again: false }
+                Start::OldestFirst { position: position.clone(), again: false }
             }
         };
         let settings = Settings {
@@ -194,7 +193,7 @@ impl<T> Pages<T> {
     fn look_again(&mut self) {
         self.now = Timestamp::now();
         if let Standing::OldestFirst { position, .. } = &self.standing {
-            self.plan.look_again(position.clone(), self.horizon());
+            self.plan.look_again(position.clone());
         }
         self.may_ask = true;
         self.state = State::Running;

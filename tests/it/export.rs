@@ -12,7 +12,8 @@ use tokio::time::{sleep, timeout};
 
 use super::{CHAT, conversation, newest_first, server_with};
 
-const MESSAGES: usize = 1_200;
+/// Oldest first, up to 1,600 messages are read before the first of them is handed out; so there are many more.
+const MESSAGES: usize = 5_000;
 
 /// An example, which `cargo test` builds beside the tests.
 pub(super) fn example(name: &str) -> PathBuf {
@@ -39,7 +40,7 @@ fn export(server: &FakeTexter, output: &Path, flags: &[&str]) -> Child {
         .arg(CHAT)
         .arg("--output")
         .arg(output)
-        .args(["--page-size", "20", "--save-every", "30"])
+        .args(["--page-size", "50", "--save-every", "100"])
         .args(flags)
         .spawn()
         .expect("the examples are built: cargo build --examples")
@@ -111,14 +112,15 @@ async fn killed_after(
     code
 }
 
-/// Starts it and kills it, again and again, until it ends by itself. How often it was killed.
+/// Starts it and kills it within so many requests, again and again, until it ends by itself. How often it was killed.
 async fn killed_until_done(
     mut start: impl FnMut() -> Child,
+    most: usize,
     requests: &mut mpsc::UnboundedReceiver<()>,
 ) -> usize {
     let mut rng = fastrand::Rng::with_seed(9);
     for kills in 0..500 {
-        if let Some(code) = killed_after(rng.usize(1..14), start(), requests).await {
+        if let Some(code) = killed_after(rng.usize(1..most), start(), requests).await {
             assert_eq!(code, 0);
             return kills;
         }
@@ -129,17 +131,19 @@ async fn killed_until_done(
 #[tokio::test]
 async fn killed_many_times_the_file_holds_every_message_once() {
     let conversation = conversation(MESSAGES);
-    for (flags, expected) in [
-        (&[][..], oldest_first(&conversation)),
-        (&["--concurrency", "3"], oldest_first(&conversation)),
-        (&["--newest-first"], newest_first(&conversation)),
+    for (flags, most, expected) in [
+        (&[][..], 60, oldest_first(&conversation)),
+        // Three windows are read side by side, so that the first of them takes three times as many requests.
+        (&["--concurrency", "3"], 110, oldest_first(&conversation)),
+        (&["--newest-first"], 20, newest_first(&conversation)),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let output = directory.path().join("chat.jsonl");
         let (server, mut requests) = reporting(MESSAGES);
         let server = server.start().await.unwrap();
-        let kills = killed_until_done(|| export(&server, &output, flags), &mut requests).await;
-        assert!(kills > 4, "{flags:?}: {kills}");
+        let start = || export(&server, &output, flags);
+        let kills = killed_until_done(start, most, &mut requests).await;
+        assert!(kills > 1, "{flags:?}: {kills}");
         assert_eq!(exported(&output), expected, "{flags:?}");
         assert_eq!(names_in(directory.path()), ["chat.jsonl", "chat.jsonl.checkpoint"]);
     }
@@ -151,15 +155,13 @@ async fn killed_many_times_while_it_appends_the_file_holds_every_message_once() 
     for flags in [&[][..], &["--lookback", "7d"]] {
         let directory = tempfile::tempdir().unwrap();
         let output = directory.path().join("chat.jsonl");
-        let (server, mut requests) = reporting(MESSAGES / 3);
-        let server = server.start().await.unwrap();
-        assert_eq!(ended(export(&server, &output, flags)).await.code, Some(0));
-        while requests.try_recv().is_ok() {}
+        let earlier = server_with(MESSAGES / 5).start().await.unwrap();
+        assert_eq!(ended(export(&earlier, &output, flags)).await.code, Some(0));
         let begun = std::fs::read(&output).unwrap();
-        for message in &conversation[MESSAGES / 3..] {
-            server.add_message(CHAT, message.clone());
-        }
-        let kills = killed_until_done(|| export(&server, &output, flags), &mut requests).await;
+        let (server, mut requests) = reporting(MESSAGES);
+        let server = server.start().await.unwrap();
+        let start = || export(&server, &output, flags);
+        let kills = killed_until_done(start, 60, &mut requests).await;
         assert!(kills > 2, "{flags:?}: {kills}");
         assert_eq!(exported(&output), oldest_first(&conversation), "{flags:?}");
         // Appended: what was there is still there, byte by byte.
@@ -185,6 +187,7 @@ async fn killed_many_times_while_it_follows_the_file_holds_every_message_once() 
         assert_eq!(killed_after(rng.usize(1..30), child, &mut requests).await, None);
     }
     let child = export(&server, &output, &["--follow=5ms"]);
+    requests.recv().await.unwrap();
     let all = async {
         while std::fs::read_to_string(&output).unwrap_or_default().lines().count() < 600 {
             sleep(Duration::from_millis(5)).await;
@@ -200,26 +203,26 @@ async fn killed_many_times_while_it_follows_the_file_holds_every_message_once() 
 
 #[tokio::test]
 async fn a_crash_at_any_byte_leaves_a_file_and_a_checkpoint_that_agree() {
+    const MANY: usize = 3_000;
     for (flags, expected) in [
-        (&[][..], oldest_first(&conversation(60))),
-        (&["--newest-first"], newest_first(&conversation(60))),
+        (&[][..], oldest_first(&conversation(MANY))),
+        (&["--newest-first"], newest_first(&conversation(MANY))),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let output = directory.path().join("chat.jsonl");
         let checkpoint = directory.path().join("chat.jsonl.checkpoint");
-        let server = server_with(60).start().await.unwrap();
+        let server = server_with(MANY).start().await.unwrap();
         // Stopped by a failure behind some pages, it has saved where it is.
         server.push_fault(Fault::status(503));
-        let last = if flags.is_empty() { 4 } else { 2 };
-        let failing = server_with(60)
-            .faults(move |_, number| (number == last).then(|| Fault::status(404)))
+        let failing = server_with(MANY)
+            .faults(|_, number| (number == 45).then(|| Fault::status(404)))
             .start()
             .await
             .unwrap();
         assert_eq!(ended(export(&failing, &output, flags)).await.code, Some(1));
         let (kept, saved) = (std::fs::read(&output).unwrap(), std::fs::read(&checkpoint).unwrap());
         let so_far = exported(&output).len();
-        assert!(so_far > 0 && so_far < 60, "{flags:?}: {so_far}");
+        assert!(so_far > 0 && so_far < MANY, "{flags:?}: {so_far}");
         // Whatever was written after that checkpoint when the crash came.
         for torn in ["", "{", "{\"_id\":\"torn", "{\"_id\":\"x\"}\n", "\n\n\n"] {
             std::fs::write(&output, [&kept, torn.as_bytes()].concat()).unwrap();
@@ -249,7 +252,7 @@ async fn interrupted_it_stops_cleanly_and_goes_on() {
     let (server, mut requests) = reporting(MESSAGES);
     let server = server.start().await.unwrap();
     let child = export(&server, &output, &[]);
-    for _ in 0..20 {
+    for _ in 0..60 {
         requests.recv().await.unwrap();
     }
     interrupt(&child).await;
@@ -293,9 +296,15 @@ async fn a_second_run_appends_what_is_new_and_says_how_much() {
     assert!(
         other_way.stderr.contains("chat.jsonl was begun oldest first; leave out --newest-first")
     );
-    let other_bounds = ended(export(&server, &output, &["--since", "2025-01-02"])).await;
-    assert_eq!(other_bounds.code, Some(1));
-    assert!(other_bounds.stderr.contains("another since"), "{}", other_bounds.stderr);
+    // The bounds of the first run hold for the second.
+    let of_a_month = directory.path().join("month.jsonl");
+    for (since, code) in [("2025-01-02", 0), ("2025-01-03", 1)] {
+        let run = ended(export(&server, &of_a_month, &["--since", since])).await;
+        assert_eq!(run.code, Some(code), "{}", run.stderr);
+        let told = if code == 0 { &run.stdout } else { &run.stderr };
+        let expected = [" complete from 2025-01-02T00:00:00Z as of 20", "another since"];
+        assert!(told.contains(expected[code as usize]), "{told}");
+    }
 }
 
 #[tokio::test]

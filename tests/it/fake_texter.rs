@@ -4,7 +4,7 @@ use futures::{StreamExt, TryStreamExt};
 use serde_json::Value;
 use texter_history::testing::{
     Conversation, CursorReading, FakeChat, FakeMessage, FakeTexter, FakeTexterBuilder, Fault,
-    MinTime, PageOrder, SessionFilter, TieOrder,
+    LimitReading, MinTime, PageOrder, SessionFilter, TieOrder,
 };
 use texter_history::{Message, Timestamp};
 
@@ -96,7 +96,11 @@ async fn it_refuses_what_the_reference_refuses() {
     assert_eq!(get_with(&forbidden, forbidden.token(), ALL).await.0, 403);
     let other = FakeTexter::builder().start().await.unwrap();
     assert_eq!(get_with(&other, other.token(), ALL).await.0, 404);
-    let narrow = tied().reject_limit_above(3).start().await.unwrap();
+    let narrow = tied()
+        .limit_reading(LimitReading::Refused { above: 3, status: 413 })
+        .start()
+        .await
+        .unwrap();
     assert_eq!(get_with(&narrow, narrow.token(), &format!("limit=4&{ALL}")).await.0, 413);
     let url = format!("{}/messages/chat/{CHAT}?{ALL}", server.base_url());
     let request = reqwest::Client::new().post(url).header("authorization", "Bearer fake-token");
@@ -123,7 +127,7 @@ async fn it_takes_every_liberty_that_the_reference_leaves() {
 
     let descending = tied().page_order(PageOrder::Descending).start().await.unwrap();
     assert_eq!(ids(&get(&descending, &format!("{ALL}&limit=2")).await), ["e", "c"]);
-    let capped = tied().limit_cap(2).start().await.unwrap();
+    let capped = tied().limit_reading(LimitReading::Capped(2)).start().await.unwrap();
     assert_eq!(ids(&get(&capped, ALL).await), ["c", "e"]);
     let no_cursor = tied().session_filter(SessionFilter::CursorIgnored).start().await.unwrap();
     let both = "botSessionId=s1&beforeTime=1&beforeId=a";
