@@ -153,3 +153,22 @@ async fn an_export_that_is_refused_leaves_what_there_is() {
         assert!(!run("export", &server, &[CHAT, "-o", output, "--page-size", "0"]).await.success);
     }
 }
+
+#[tokio::test]
+async fn a_closed_pipe_is_no_error() {
+    let server = server_with(3_000).start().await.unwrap();
+    for name in ["history", "many"] {
+        let mut child = Command::new(example(name))
+            .args([CHAT, "--page-size", "1000"])
+            .env("TEXTER_BASE_URL", server.base_url())
+            .env("TEXTER_TOKEN", server.token())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().await.unwrap();
+        assert!(ended.status.success(), "{name}");
+        assert_eq!(String::from_utf8(ended.stderr).unwrap(), "", "{name}");
+    }
+}
