@@ -63,7 +63,7 @@ pub(crate) fn lock(path: &Path) -> Result<Locked, Box<dyn Error>> {
             }
             Err(error) => return Err(at(error).into()),
         };
-        #[expect(clippy::incompatible_msrv, reason = "only the library keeps to the oldest Rust")]
+        #[allow(clippy::incompatible_msrv, reason = "only the library keeps to the oldest Rust")]
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -91,7 +91,7 @@ impl Subscriber for Waits {
     }
 
     fn exit(&self, _: &Id) {
-        WITHIN.with_borrow_mut(|within| within.pop());
+        WITHIN.with_borrow_mut(Vec::pop);
     }
 
     fn record(&self, _: &Id, _: &Record<'_>) {}
