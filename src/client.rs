@@ -12,14 +12,15 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::id::ChatId;
+use crate::pace::Pace;
 use crate::query::Messages;
 use crate::retry::RetryPolicy;
-use crate::runtime::Runtimes;
 use crate::transport::{HttpTransport, Transport};
 
 /// A way to the chats of one Texter project.
 ///
-/// Cloning it copies one pointer; all clones share the connections. Its `Debug` shows no secret.
+/// Cloning it copies one pointer; all clones share the connections and the pace at which requests go out. One client
+/// for all chats that are read with a token keeps that token's rate limit. Its `Debug` shows no secret.
 ///
 /// # Examples
 ///
@@ -113,9 +114,16 @@ impl Client {
     #[cfg(test)]
     pub(crate) fn with_transport(transport: Arc<dyn Transport>, retry: RetryPolicy) -> Self {
         let base = Url::parse("https://acme.texterchat.com/server/api/v2").unwrap();
-        let (timeout, max_body_bytes) = (DEFAULT_TIMEOUT, DEFAULT_MAX_BODY_BYTES);
-        let runtimes = Runtimes::default();
-        let endpoint = Endpoint { base, transport, retry, timeout, max_body_bytes, runtimes };
+        Self { endpoint: Arc::new(Endpoint { retry, ..Endpoint::new(base, transport) }) }
+    }
+
+    /// The same with so many requests a second.
+    #[cfg(test)]
+    pub(crate) fn with_pace(self, requests_per_second: f64) -> Self {
+        let Endpoint { base, transport, retry, .. } = &*self.endpoint;
+        let pace = Arc::new(Pace::new(Some(requests_per_second)));
+        let (transport, retry) = (Arc::clone(transport), retry.clone());
+        let endpoint = Endpoint { retry, pace, ..Endpoint::new(base.clone(), transport) };
         Self { endpoint: Arc::new(endpoint) }
     }
 }
@@ -127,12 +135,10 @@ impl fmt::Debug for Client {
             .field("retry", &self.endpoint.retry)
             .field("timeout", &self.endpoint.timeout)
             .field("max_body_bytes", &self.endpoint.max_body_bytes)
+            .field("pace", &self.endpoint.pace)
             .finish_non_exhaustive()
     }
 }
-
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-const DEFAULT_MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Describes a [`Client`]. Every setter replaces what was set before; [`build`](Self::build) checks it all.
 #[derive(Debug, Default)]
@@ -144,6 +150,7 @@ pub struct ClientBuilder {
     retry: RetryPolicy,
     timeout: Option<Duration>,
     max_body_bytes: Option<u64>,
+    requests_per_second: Option<f64>,
     http_client: Option<reqwest::Client>,
 }
 
@@ -179,7 +186,8 @@ impl ClientBuilder {
     /// The longest that one attempt may take, from connecting to the last byte. Default 60 seconds.
     ///
     /// It ends a connection that is not made, an answer that does not begin, silence in the middle of a
-    /// body, and a server that sends a byte a second. Zero is refused.
+    /// body, and a server that sends a byte a second. It runs only while somebody polls the stream, and not while
+    /// the request waits for its turn. Zero is refused.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -192,11 +200,53 @@ impl ClientBuilder {
         self
     }
 
+    /// The most requests that the client sends in a second, over all its streams and clones. Default: as many as
+    /// the server takes.
+    ///
+    /// They go out evenly from the first one on, one every `1 / requests` seconds and no two at once, whichever
+    /// stream has waited longest. Numbers below one are fine: 0.5 is a request every two seconds. Zero, a
+    /// negative number and one that is not finite are refused by [`build`](Self::build).
+    ///
+    /// It is not needed to keep a server's rate limit: after a 429, or a 503 with `Retry-After`, all streams of the
+    /// client wait, and find out how fast they may go on. It saves the refusals if the limit is known, and leaves
+    /// a part of it to others who use the same token.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::{StreamExt, TryStreamExt, future};
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+    /// # use texter_history::{Client, Message};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat = |id| FakeChat::new(id).messages(Conversation::seeded(7).messages(60));
+    /// # let server = FakeTexter::builder().chat(chat("a")).chat(chat("b")).start().await?;
+    /// # let (base_url, token) = (server.base_url(), server.token());
+    /// let client = Client::builder().base_url(base_url).token(token).requests_per_second(20.0).build()?;
+    /// let chats = ["a", "b"].map(|chat| client.messages(chat).stream().try_collect::<Vec<Message>>());
+    /// let began = std::time::Instant::now();
+    /// assert!(future::join_all(chats).await.iter().all(Result::is_ok));
+    /// // Two chats of two pages: four requests, a twentieth of a second apart.
+    /// assert!(began.elapsed().as_millis() >= 149);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn requests_per_second(mut self, requests: f64) -> Self {
+        self.requests_per_second = Some(requests);
+        self
+    }
+
     /// The caller's own HTTP client, for a proxy, a certificate or a shared pool.
     ///
     /// **Switch redirects off in it** (`reqwest::redirect::Policy::none()`): the token belongs to one host.
     /// An answer from another URL than was asked is refused. Switch its retries off, too
     /// (`reqwest::retry::never()`): the crate does its own.
+    ///
+    /// **Let it speak HTTP/1.1 only** (`reqwest::ClientBuilder::http1_only`), as the crate's own does. reqwest speaks
+    /// HTTP/2 as soon as any crate of the program switches its feature `http2` on, and then all requests to a host
+    /// share one connection and its window. The bodies of streams that are not polled, such as pages that
+    /// [`prefetch`](crate::Messages::prefetch) asked for, fill that window, and every other stream waits until its
+    /// timeout.
     ///
     /// Its connections belong to the tokio runtimes that they were made in: one that was made in a runtime that
     /// is there but does not run (a current-thread runtime outside of `block_on`) answers in no other. The
@@ -212,7 +262,7 @@ impl ClientBuilder {
     ///
     /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the project or the URL is
     /// missing, unfit or plain `http` to another machine, when the token is missing or cannot be a header,
-    /// when a limit is zero, or when the HTTP client cannot be made.
+    /// when a limit is zero or no number, or when the HTTP client cannot be made.
     pub fn build(self) -> Result<Client, Error> {
         let base = match (self.base_url, self.project) {
             (Some(_), Some(_)) => {
@@ -238,19 +288,27 @@ impl ClientBuilder {
                  and line ends",
             ));
         }
-        let timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
-        let max_body_bytes = self.max_body_bytes.unwrap_or(DEFAULT_MAX_BODY_BYTES);
-        if timeout.is_zero() || max_body_bytes == 0 {
+        let is_zero = self.timeout.is_some_and(|timeout| timeout.is_zero());
+        if is_zero || self.max_body_bytes == Some(0) {
             return Err(Error::invalid_request(
                 "the timeout and the largest body must be above zero",
+            ));
+        }
+        let is_pace = |rate: f64| rate.is_finite() && rate > 0.0;
+        if !self.requests_per_second.is_none_or(is_pace) {
+            return Err(Error::invalid_request(
+                "the requests per second must be a number above zero; leave them out for no limit",
             ));
         }
         let transport: Arc<dyn Transport> = Arc::new(match self.http_client {
             Some(client) => HttpTransport::given(client, token),
             None => HttpTransport::own(base.scheme() == "http", token)?,
         });
-        let (retry, runtimes) = (self.retry, Runtimes::default());
-        let endpoint = Endpoint { base, transport, retry, timeout, max_body_bytes, runtimes };
+        let mut endpoint = Endpoint::new(base, transport);
+        endpoint.retry = self.retry;
+        endpoint.timeout = self.timeout.unwrap_or(endpoint.timeout);
+        endpoint.max_body_bytes = self.max_body_bytes.unwrap_or(endpoint.max_body_bytes);
+        endpoint.pace = Arc::new(Pace::new(self.requests_per_second));
         Ok(Client { endpoint: Arc::new(endpoint) })
     }
 }

@@ -41,7 +41,8 @@ pub enum ErrorKind {
     Forbidden,
     /// 404: there is no such chat, or the address leads elsewhere. Never retried.
     NotFound,
-    /// 429: asked too often. Retried, not sooner than `Retry-After` says.
+    /// 429: asked too often, or another request of the client was told to wait for very long. Retried, not sooner
+    /// than `Retry-After` says.
     RateLimited,
     /// 5xx: the server failed. 500, 502, 503 and 504 are retried: reading twice changes nothing.
     Server,
@@ -261,7 +262,7 @@ impl Error {
         self.0.retry_after
     }
 
-    /// Whether asking again later may succeed: transport, timeout, 408, 429, 500, 502, 503, 504. Of the transport's
+    /// Whether asking again later may succeed: transport, timeout, rate limit, 408, 500, 502, 503, 504. Of the transport's
     /// failures these stay: a name that does not exist, a certificate that is not trusted, a port that does
     /// not speak TLS, and a poll outside of any tokio runtime.
     ///
@@ -271,8 +272,8 @@ impl Error {
         match self.0.status {
             Some(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
             None => {
-                matches!(self.0.kind, ErrorKind::Transport | ErrorKind::Timeout)
-                    && self.0.cause.is_none_or(Cause::may_pass)
+                let passes = [ErrorKind::Transport, ErrorKind::Timeout, ErrorKind::RateLimited];
+                passes.contains(&self.0.kind) && self.0.cause.is_none_or(Cause::may_pass)
             }
         }
     }

@@ -49,6 +49,10 @@
 //! - **Newest first**, and each message once, whatever ties, caps and page orders the server has.
 //! - **Retries.** A page that fails in a way that may pass is asked for again as the [`RetryPolicy`] says; what
 //!   is left after that is one `Err`, then `None` for ever.
+//! - **One pace.** A server's rate limit belongs to the token, so all streams of a client and its clones share one
+//!   pace: after a refusal (429, or 503 with `Retry-After`) none of them sends before the time to wait is over, then they
+//!   send in turn, first come, first served, as fast as the server lets them. See
+//!   [`ClientBuilder::requests_per_second`].
 //! - **Cancel safe.** Dropping a pending `next()` loses nothing and sends nothing twice; dropping the stream
 //!   aborts its request.
 //! - **Resumable** to the message: in place by [`MessageStream::resume`], anywhere by a [`Checkpoint`].
@@ -80,6 +84,7 @@ mod fetch;
 mod fingerprint;
 mod id;
 mod message;
+mod pace;
 mod page;
 mod plan;
 mod position;

@@ -18,7 +18,11 @@ use crate::error::Error;
 /// (seconds, or an HTTP date, read against the answer's own `Date`) comes on top of that wait, so that those who
 /// were told the same do not all come back at once; one that cannot be read is ignored.
 ///
-/// One thing is no attempt: the server may close a connection that it had kept alive just as the next request
+/// A refusal (429, or 503 with `Retry-After`) is no attempt. All streams of the client wait for the time that the
+/// server asks for, if it does, and then take turns; for a page that is refused again and again, only that time
+/// counts. With [`none`](Self::none) the first refusal ends the page.
+///
+/// One more thing is no attempt: the server may close a connection that it had kept alive just as the next request
 /// goes out. Where nothing of an answer had come, the request is sent once more at once, even with
 /// [`none`](Self::none). It shows in [`Stats::requests`](crate::Stats::requests).
 ///
@@ -83,14 +87,16 @@ impl RetryPolicy {
 
     /// The time for one page, attempts and waits together. Default 2 minutes. The first attempt has its own
     /// [`timeout`](crate::ClientBuilder::timeout) whatever this is; a retry gets what is left. Of a time in
-    /// which nobody polls the stream, no more than the timeout of one attempt counts.
+    /// which nobody polls the stream, no more than the timeout of one attempt counts, and of the time in which a
+    /// request waits for its turn, nothing.
     pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
         self.max_elapsed = elapsed;
         self
     }
 
     /// The longest `Retry-After` that is waited for. Default 60 seconds. One that is longer ends the page
-    /// at once, with [`Error::retry_after`] set.
+    /// at once, with [`Error::retry_after`] set. Nothing else of the client is sent in that time, either: other
+    /// pages wait for their turn as long as this, and then end in the same way.
     pub fn max_retry_after(mut self, wait: Duration) -> Self {
         self.max_retry_after = wait;
         self
@@ -123,32 +129,53 @@ pub(crate) struct Retries {
 }
 
 impl Retries {
-    /// An attempt begins.
-    pub(crate) fn count_attempt(&mut self) {
-        self.attempts = self.attempts.saturating_add(1);
-    }
-
     /// How long the next attempt may take, of which each may take `timeout`. A retry gets what is left of the
     /// page's time; the first attempt has its own whatever that is.
     pub(crate) fn time_for_attempt(&self, timeout: Duration, spent: Duration) -> Duration {
-        match self.attempts {
-            0 => timeout,
-            _ => timeout.min(self.policy.max_elapsed.saturating_sub(spent)),
+        if spent.is_zero() {
+            timeout
+        } else {
+            timeout.min(self.policy.max_elapsed.saturating_sub(spent))
         }
     }
 
-    /// How long to wait after `error` before the next attempt, when `elapsed` has been spent on the page;
-    /// `None` to give up.
-    pub(crate) fn wait_after(&mut self, error: &Error, elapsed: Duration) -> Option<Duration> {
+    /// How long to wait after `error` before the next attempt, when `spent` has been spent on the page; `None` to
+    /// give up.
+    pub(crate) fn wait_after(&mut self, error: &Error, spent: Duration) -> Option<Duration> {
+        self.attempts = self.attempts.saturating_add(1);
         if !error.is_retryable() || self.attempts >= self.policy.max_attempts {
             return None;
         }
         let ceiling = self.ceilings.next().unwrap_or(self.policy.max_delay);
         let asked = error.retry_after().unwrap_or_default();
         let wait = asked.saturating_add(part_of(ceiling, self.jitter.f64()));
-        let in_time =
-            elapsed.checked_add(wait).is_some_and(|total| total <= self.policy.max_elapsed);
-        (asked <= self.policy.max_retry_after && in_time).then_some(wait)
+        (!self.is_too_long(asked) && self.is_in_time(spent, wait)).then_some(wait)
+    }
+
+    /// Between 0 and 1.
+    pub(crate) fn random(&mut self) -> f64 {
+        self.jitter.f64()
+    }
+
+    /// Whether a page that the server refuses, because too much was asked for, waits for another turn that comes in
+    /// `pause` at the soonest. No attempt is counted for it, only the time.
+    pub(crate) fn outlasts(&self, refusal: &Error, spent: Duration, pause: Duration) -> bool {
+        self.policy.max_attempts > 1
+            && !self.is_too_long(refusal.retry_after().unwrap_or_default())
+            && self.is_in_time(spent, pause)
+    }
+
+    pub(crate) fn longest_to_wait(&self) -> Duration {
+        self.policy.max_retry_after
+    }
+
+    /// Whether the server asks to wait longer than anybody is to.
+    pub(crate) fn is_too_long(&self, asked: Duration) -> bool {
+        asked > self.policy.max_retry_after
+    }
+
+    fn is_in_time(&self, spent: Duration, wait: Duration) -> bool {
+        spent.checked_add(wait).is_some_and(|total| total <= self.policy.max_elapsed)
     }
 }
 
@@ -186,7 +213,6 @@ mod tests {
         let mut retries = policy.begin();
         let mut waits = Vec::new();
         loop {
-            retries.count_attempt();
             match retries.wait_after(&failed(503), Duration::ZERO) {
                 Some(wait) => waits.push(wait),
                 None => return waits,
@@ -246,7 +272,6 @@ mod tests {
     #[test]
     fn only_what_may_be_cured_is_retried() {
         let mut retries = RetryPolicy::default().begin();
-        retries.count_attempt();
         let mut retried = |error: &Error| retries.wait_after(error, Duration::ZERO).is_some();
         for status in [408, 429, 500, 502, 503, 504] {
             assert!(retried(&failed(status)), "{status}");
@@ -262,7 +287,6 @@ mod tests {
     fn jitter_comes_on_top_of_retry_after_up_to_its_cap() {
         let after = |seconds, policy: &RetryPolicy| {
             let mut retries = policy.begin();
-            retries.count_attempt();
             let error = failed(429).with_retry_after(Some(Duration::from_secs(seconds)));
             retries.wait_after(&error, Duration::ZERO)
         };
@@ -286,7 +310,6 @@ mod tests {
     #[test]
     fn no_attempt_begins_after_the_time_for_the_page() {
         let mut retries = RetryPolicy::default().begin();
-        retries.count_attempt();
         let asked = failed(503).with_retry_after(Some(Duration::from_secs(20)));
         assert!(retries.wait_after(&asked, Duration::from_secs(99)).is_some());
         assert!(retries.wait_after(&asked, Duration::from_secs(100)).is_none());
@@ -295,9 +318,8 @@ mod tests {
     #[test]
     fn a_retry_gets_what_is_left_and_the_first_attempt_its_own_time() {
         let seconds = Duration::from_secs;
-        let mut retries = RetryPolicy::default().max_elapsed(seconds(30)).begin();
+        let retries = RetryPolicy::default().max_elapsed(seconds(30)).begin();
         assert_eq!(retries.time_for_attempt(seconds(60), Duration::ZERO), seconds(60));
-        retries.count_attempt();
         assert_eq!(retries.time_for_attempt(seconds(60), seconds(12)), seconds(18));
         assert_eq!(retries.time_for_attempt(seconds(5), seconds(12)), seconds(5));
         assert_eq!(retries.time_for_attempt(seconds(5), seconds(40)), Duration::ZERO);

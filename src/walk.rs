@@ -10,6 +10,8 @@ mod decide;
 #[cfg(test)]
 pub(crate) mod model;
 #[cfg(test)]
+pub(crate) mod oracle;
+#[cfg(test)]
 mod property;
 mod sort;
 #[cfg(test)]
@@ -190,6 +192,9 @@ enum Goal {
     AtStart { time: Timestamp, stuck: Stuck },
     /// There is. A longer and longer answer, until it shows something new.
     Beyond(Stuck),
+    /// An answer that excludes nothing may be all there is, or all that a cap lets be seen. Does the server give
+    /// more than that at all? The chat's newest messages tell.
+    Newest(Stuck),
 }
 
 /// A cursor at which an answer brought nothing new.
@@ -343,7 +348,20 @@ impl Walk {
                 cursor: Some(self.cursor_at_start(time)),
                 bot_session: false,
             },
+            Goal::Newest(stuck) => Ask {
+                limit: stuck.limit.max(limit_from(stuck.count).saturating_add(2)),
+                cursor: Some(self.cursor_at_newest()),
+                bot_session: false,
+            },
         }
+    }
+
+    fn cursor_at_newest(&self) -> Cursor {
+        let timestamp = match self.server.latest {
+            ChatTime::At(latest) => self.newest.max(latest.next_milli()),
+            ChatTime::Empty | ChatTime::Unknown => self.newest,
+        };
+        Cursor { timestamp, id: NO_MESSAGE.into() }
     }
 
     /// A cursor that leaves out nothing of this time, and takes in nothing of the position's.
@@ -411,8 +429,12 @@ impl Walk {
         self.bounds.bot_session.is_some() && self.server.session_filter == SessionFilter::Server
     }
 
+    /// `limit`, trimmed to what may still be handed out. Behind a cursor that is at least 2: the cursor may be
+    /// counted before it is left out, and an empty answer would leave open whether there is more.
     fn page_limit(&self, limit: u32, remaining: Option<u64>) -> u32 {
-        remaining.and_then(|left| u32::try_from(left).ok()).map_or(limit, |left| left.min(limit))
+        let least = if self.position.cursor.is_some() { 2 } else { 1 };
+        let left = remaining.and_then(|left| u32::try_from(left).ok()).unwrap_or(limit);
+        left.max(least).min(limit)
     }
 
     /// One more than all that may have been handed out of one time.

@@ -80,8 +80,7 @@ pub(crate) struct Window<M> {
     /// How many messages were read in it, and how densely they lie where it was read last.
     read: usize,
     density: Density,
-    /// Whether a part of it has been taken.
-    begun: bool,
+    going_out: bool,
 }
 
 /// How an answer changed a window.
@@ -109,7 +108,7 @@ impl<M> Window<M> {
             bytes: 0,
             read: 0,
             density: Density::default(),
-            begun: false,
+            going_out: false,
         }
     }
 
@@ -285,12 +284,21 @@ impl<M> Window<M> {
         }
     }
 
-    /// The newest part held, or the oldest, and whether it is the first that is taken of this window.
-    pub(crate) fn take(&mut self, newest_first: bool) -> Option<(Part<M>, bool)> {
+    /// The newest part held, or the oldest.
+    pub(crate) fn take(&mut self, newest_first: bool) -> Option<Part<M>> {
         let part = if newest_first { self.parts.pop_front() } else { self.parts.pop_back() }?;
         self.held -= part.messages.len();
         self.bytes -= part.bytes;
-        Some((part, !std::mem::replace(&mut self.begun, true)))
+        Some(part)
+    }
+
+    /// Whether a message of it has gone out.
+    pub(crate) fn is_going_out(&self) -> bool {
+        self.going_out
+    }
+
+    pub(crate) fn goes_out(&mut self) {
+        self.going_out = true;
     }
 
     /// The window begins later from now on: what lies before it is another's to read.

@@ -70,8 +70,7 @@ impl<M> Plan<M> {
                 self.row.remove(index);
             }
         }
-        // A long answer, such as one that shows a large group of equal timestamps, may bring too much.
-        while self.held > self.buffer() && self.drop_some() {}
+        self.drop_surplus();
         let per_request = 0.8_f64.powf(1.0 / self.settings.concurrency.max(1) as f64);
         let decay = per_request.powf(change.new as f64 / page_size as f64);
         self.density.add(change.millis, change.new as f64, decay);

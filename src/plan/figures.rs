@@ -6,10 +6,12 @@ use std::collections::BinaryHeap;
 use fastrand::Rng;
 
 use super::histories::{Kind, times};
-use super::{Fetched, Plan, Settings, Start, SyncPosition};
-use crate::checkpoint::{Cursor, Key, Position};
+use super::{Fetched, Plan, Settings, Start};
+use crate::chat_time::ChatTime;
+use crate::cursor::{Cursor, Key};
+use crate::position::{Position, SyncPosition};
 use crate::timestamp::Timestamp;
-use crate::walk::{Ask, Bounds, ChatTime};
+use crate::walk::{Ask, Bounds};
 use crate::window::WindowId;
 
 /// A server that does as documented, fast enough for long histories.
@@ -45,6 +47,7 @@ impl Chat {
             of_other_session: Vec::new(),
             chat_start: if self.tells_start { at(self.times.first()) } else { ChatTime::Unknown },
             chat_latest: at(self.times.last()),
+            span: None,
             bytes: 0,
         }
     }

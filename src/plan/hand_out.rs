@@ -17,7 +17,8 @@ impl<M> Plan<M> {
             if !newest_first && !front.is_complete() {
                 return None;
             }
-            let (Part { mut keys, mut messages, bytes, span }, first) = front.take(newest_first)?;
+            let first = !front.is_going_out();
+            let Part { mut keys, mut messages, bytes, span } = front.take(newest_first)?;
             self.held -= messages.len();
             self.bytes -= bytes;
             if !newest_first {
@@ -26,6 +27,11 @@ impl<M> Plan<M> {
             }
             if first {
                 self.drop_unplaced_again(&mut keys, &mut messages);
+            }
+            if !messages.is_empty()
+                && let Some(front) = self.row.front_mut()
+            {
+                front.goes_out();
             }
             self.trim(&mut keys, &mut messages);
             self.note_unplaced(&keys);

@@ -7,19 +7,24 @@ use crate::window::Window;
 const MOST_UNREAD: usize = 1_024;
 
 impl<M> Plan<M> {
-    /// Whether the window at `index` may ask for a page, or a part of it that is split off. What the window
-    /// reads that is handed out next goes out first: the others leave a page free for it, and make room.
+    /// Whether the window at `index` may ask for a page, or a part of it that is split off. For the window that
+    /// is handed out next, room is made. What it reads goes out first, so it may always ask.
     pub(super) fn may_ask(&mut self, index: usize, split: bool) -> bool {
-        let is_next = index == 0 && !(split && self.newest_first());
-        while index == 0 && !self.has_room(is_next) && self.drop_some() {}
-        is_next || self.has_room(is_next)
+        while index == 0 && !self.has_room() && self.drop_some() {}
+        let goes_out_first = index == 0 && !(split && self.newest_first());
+        goes_out_first || self.has_room()
     }
 
     /// Whether one more page fits.
-    fn has_room(&self, is_next: bool) -> bool {
-        let pages = if is_next { self.page() } else { 2 * self.page() };
-        self.held + self.may_bring + pages <= self.buffer()
-            && self.bytes <= self.settings.most_bytes
+    fn has_room(&self) -> bool {
+        self.held + self.may_bring + self.page() <= self.buffer()
+    }
+
+    /// Lets go of what an answer brought too much: one that shows a large group of equal timestamps is long.
+    pub(super) fn drop_surplus(&mut self) {
+        let is_too_much =
+            |plan: &Self| plan.held > plan.buffer() || plan.bytes > plan.settings.most_bytes;
+        while is_too_much(self) && self.drop_some() {}
     }
 
     /// Drops at most a page less one message. One request reads it again and shows that it is whole.

@@ -5,11 +5,13 @@ mod looks;
 
 use std::time::Duration;
 
-use super::{Fetched, Horizon, Plan, Settings, Start, SyncPosition};
-use crate::checkpoint::{Cursor, Key, Position};
+use super::{Fetched, Plan, Settings, Start};
+use crate::chat_time::ChatTime;
+use crate::cursor::{Cursor, Key};
+use crate::position::{Horizon, Position, SyncPosition};
 use crate::timestamp::Timestamp;
 use crate::walk::model::Model;
-use crate::walk::{Answer, Ask, Bounds, ChatTime, End, Kept, Next, Walk};
+use crate::walk::{Answer, Ask, Bounds, End, Kept, Next, Walk};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -78,6 +80,7 @@ impl Chat {
             of_other_session: Vec::new(),
             chat_start: time(self.messages.first()),
             chat_latest: time(self.messages.last()),
+            span: None,
             bytes: page.len() as u64,
         }
     }
@@ -115,18 +118,23 @@ fn newest_first_one_at_a_time_asks_what_the_walk_asks() {
             assert_eq!(ask, same, "seed {seed}");
             assert_eq!(plan.ask(), None);
             compared += 1;
-            let Some(page) = model.answer(&ask, number) else {
-                let goes_on = walk.too_large(&ask);
-                assert_eq!(plan.refused(id, &ask), goes_on);
-                assert_eq!(plan.failure().is_some(), !goes_on);
-                if goes_on { continue } else { break }
+            let page = match model.answer(&ask, number) {
+                Ok(page) => page,
+                Err(status) => {
+                    let next = walk.refused(&ask, status);
+                    assert_eq!(plan.failed(id, &ask, Some(status)), next);
+                    assert_eq!(plan.failure().is_some(), next != Some(Next::Ask));
+                    if next == Some(Next::Ask) { continue } else { break }
+                }
             };
+            let (chat_start, chat_latest) = model.times();
             let keys = model.keys(&page);
             let of_other_session = model.of_other_session(&page);
             let answer = Answer {
                 keys: &keys,
                 of_other_session: &of_other_session,
-                chat_start: model.chat_start,
+                chat_start,
+                chat_latest,
             };
             let verdict = walk.receive(&ask, answer);
             let expected = match verdict.kept {
@@ -137,8 +145,9 @@ fn newest_first_one_at_a_time_asks_what_the_walk_asks() {
                 keys,
                 messages: page,
                 of_other_session,
-                chat_start: model.chat_start,
-                chat_latest: ChatTime::Unknown,
+                chat_start,
+                chat_latest,
+                span: None,
                 bytes: 0,
             };
             let outcome = plan.receive(id, &ask, fetched);
@@ -282,7 +291,7 @@ fn a_bot_session_is_read_whole_in_one_walk() {
 fn no_more_bytes_wait_than_may() {
     let mut chat = Chat::regular(5_000);
     let mut settings = settings(50, 8);
-    // Each message counts one byte.
+    // The first page has 400 bytes, each message of the others counts one.
     settings.most_bytes = 500;
     for start in [Start::NewestFirst(Position::default()), oldest_first(SyncPosition::default())] {
         let mut plan = Plan::new(settings.clone(), start);
@@ -292,12 +301,13 @@ fn no_more_bytes_wait_than_may() {
             while let Some(chunk) = plan.take() {
                 handed_out += chunk.messages.len();
             }
-            assert!(plan.bytes <= 500, "{} bytes wait", plan.bytes);
+            assert!(plan.bytes() <= 500, "{} bytes wait", plan.bytes());
             while let Some(request) = plan.ask() {
                 under_way.push(request);
             }
             let Some((id, ask)) = under_way.pop() else { break };
-            let page = chat.answer(&ask);
+            let mut page = chat.answer(&ask);
+            page.bytes += if plan.answers == 0 { 350 } else { 0 };
             plan.receive(id, &ask, page);
         }
         assert_eq!(handed_out, 5_000);
@@ -336,10 +346,10 @@ fn a_first_request_that_is_refused_for_its_size_becomes_an_ordinary_one() {
     let mut plan: Plan<String> = Plan::new(settings(50, 1), oldest_first(position));
     let (id, ask) = plan.ask().unwrap();
     assert_eq!(ask.limit, 81);
-    assert!(plan.refused(id, &ask));
+    assert_eq!(plan.failed(id, &ask, Some(413)), Some(Next::Ask));
     let (id, ask) = plan.ask().unwrap();
     assert_eq!(ask.limit, 50);
-    assert!(!plan.refused(id, &ask));
+    assert_eq!(plan.failed(id, &ask, Some(413)), None);
     assert_eq!(plan.failure(), Some(id));
 }
 
@@ -367,5 +377,22 @@ fn follow_goes_on_from_what_is_known_of_the_server() {
             chat.add(100_000 + look, format!("n{look}"));
         }
         plan.look_again(position.clone());
+    }
+}
+
+#[test]
+fn a_page_of_long_messages_counts_for_as_long_as_it_is_held() {
+    let mut chat = Chat::regular(5_000);
+    let mut settings = settings(50, 1);
+    settings.most_bytes = 500;
+    let mut plan = Plan::new(settings, oldest_first(SyncPosition::default()));
+    for (bytes, held) in [(400, 50), (150, 51)] {
+        // As after many pages of short messages.
+        plan.bytes_per_message = 1.0;
+        let (id, ask) = plan.ask().unwrap();
+        let page = Fetched { bytes, ..chat.answer(&ask) };
+        plan.receive(id, &ask, page);
+        assert_eq!(plan.held(), held);
+        assert!(plan.bytes() <= 500);
     }
 }

@@ -38,6 +38,7 @@ impl Flight {
         stats.requests += attempts;
         stats.retries += attempts.saturating_sub(1);
         stats.bytes += self.fetch.bytes();
+        stats.waited += self.fetch.waited();
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a stream says of its chat and of itself.
 
+use std::time::Duration;
+
 use crate::error::Error;
 use crate::timestamp::Timestamp;
 
@@ -20,6 +22,9 @@ pub struct Stats {
     pub duplicates: u64,
     /// Bytes of bodies, decompressed, those of failed attempts included.
     pub bytes: u64,
+    /// How long the stream's requests waited for their turn, added up: all streams of a client share one pace (see
+    /// [`requests_per_second`](crate::ClientBuilder::requests_per_second)).
+    pub waited: Duration,
     /// Pages asked for early in vain: the one before turned out not to be ascending, to be short or the last,
     /// or failed (see [`prefetch`](crate::Messages::prefetch)). Their requests count among `requests`.
     pub discarded: u64,

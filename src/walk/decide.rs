@@ -53,9 +53,13 @@ impl Walk {
         answer: Answer<'_>,
         sorted: &Sorted,
     ) -> Option<Next> {
-        if let Goal::AtStart { time, stuck } = self.goal {
-            self.learn_times(answer);
-            return Some(self.after_start(time, stuck, sorted));
+        match self.goal {
+            Goal::AtStart { time, stuck } => {
+                self.learn_times(answer);
+                return Some(self.after_start(time, stuck, sorted));
+            }
+            Goal::Newest(stuck) => return Some(self.after_newest(stuck, sorted)),
+            _ => {}
         }
         let asked = ask.cursor.as_ref().map(|cursor| cursor.timestamp);
         match answer.chat_latest {
@@ -214,29 +218,20 @@ impl Walk {
             return self.after_nothing_new_in_session(sorted, stuck);
         }
         let start = self.start();
-        match self.goal {
-            Goal::Beyond(last) => self.after_beyond(last, stuck, sorted, short),
+        let said_empty = sorted.count == 0 && self.server.start == ChatTime::Empty;
+        match (self.goal, start) {
+            (Goal::Beyond(last), _) => self.after_beyond(last, stuck, sorted, short),
             _ if !short => self.widen(stuck),
-            _ if sorted.count == 0 && self.server.start == ChatTime::Empty => match self.goal {
-                // Said once, of a chat of which something has been handed out, it is not believed.
-                Goal::Page => self.go_on(Goal::Confirm(stuck)),
-                _ => Next::End(End::ReachedStart),
-            },
-            Goal::Confirm(last) => self.after_confirm(start, last, stuck, sorted),
-            Goal::Widen(_) => match start {
-                Start::FurtherBack(time) => self.go_on(Goal::AtStart { time, stuck }),
-                Start::Reached if !self.may_be_cut_off(ask, sorted.count, short) => {
-                    Next::End(End::ReachedStart)
-                }
-                Start::Reached | Start::Unknown => self.go_on(Goal::Confirm(stuck)),
-            },
-            Goal::First | Goal::Page | Goal::AtStart { .. } => match start {
-                Start::FurtherBack(_) => self.widen(stuck),
-                Start::Reached if !self.may_be_cut_off(ask, sorted.count, short) => {
-                    Next::End(End::ReachedStart)
-                }
-                Start::Reached | Start::Unknown => self.go_on(Goal::Confirm(stuck)),
-            },
+            // Said once, of a chat of which something has been handed out, it is not believed.
+            (Goal::Page, _) if said_empty => self.go_on(Goal::Confirm(stuck)),
+            _ if said_empty => Next::End(End::ReachedStart),
+            (Goal::Confirm(last), _) => self.after_confirm(start, last, stuck, sorted),
+            (Goal::Widen(_), Start::FurtherBack(time)) => self.go_on(Goal::AtStart { time, stuck }),
+            (_, Start::FurtherBack(_)) => self.widen(stuck),
+            (_, Start::Reached) if !self.may_be_cut_off(ask, sorted.count, short) => {
+                Next::End(End::ReachedStart)
+            }
+            _ => self.go_on(Goal::Confirm(stuck)),
         }
     }
 
@@ -263,6 +258,14 @@ impl Walk {
         }
     }
 
+    /// A longer answer shows that the confirmed one was no cap's doing: what it lacks has been deleted.
+    fn after_newest(&mut self, stuck: Stuck, sorted: &Sorted) -> Next {
+        if sorted.count > stuck.count {
+            return Next::End(End::ReachedStart);
+        }
+        self.stalled_for_want_of_more(stuck.why)
+    }
+
     /// What was found at the time when the chat is said to have begun.
     fn after_start(&mut self, time: Timestamp, stuck: Stuck, sorted: &Sorted) -> Next {
         if sorted.cursor_ignored {
@@ -279,14 +282,18 @@ impl Walk {
     }
 
     fn after_beyond(&mut self, last: Stuck, stuck: Stuck, sorted: &Sorted, short: bool) -> Next {
+        let goes_on = self.goes_on();
+        let grows_no_longer = stuck.count > 0 && stuck.count <= last.count;
         if sorted.cursor_ignored {
             return self.stalled(Stall::CursorIgnored);
         }
-        if short && !self.goes_on() && self.is_whole(sorted) {
+        if short && !goes_on && self.is_whole(sorted) {
             return Next::End(End::ReachedStart);
         }
-        let capped = stuck.count > 0
-            && stuck.count <= last.count
+        if grows_no_longer && !goes_on {
+            return self.go_on(Goal::Newest(stuck));
+        }
+        let capped = grows_no_longer
             && self.server.page_length != PageLength::Uneven
             && stuck.count + 1 >= self.server.longest;
         if capped || stuck.limit >= limit_from(MOST_TIED) {
@@ -316,6 +323,9 @@ impl Walk {
     fn cannot_widen(&mut self, stuck: Stuck) -> Next {
         if self.asks_for_session() {
             return self.filter_ourselves();
+        }
+        if self.asks_past_until() && !matches!(self.goal, Goal::Confirm(_)) {
+            return self.go_on(Goal::Confirm(stuck));
         }
         match self.start() {
             Start::FurtherBack(time) => self.go_on(Goal::AtStart { time, stuck }),
@@ -354,15 +364,15 @@ impl Walk {
                 }
                 _ => self.stalled_for_want_of_more(stuck.why),
             },
-            Goal::Confirm(stuck) | Goal::AtStart { stuck, .. } => {
+            Goal::Confirm(stuck) | Goal::AtStart { stuck, .. } | Goal::Newest(stuck) => {
                 self.stalled_for_want_of_more(stuck.why)
             }
         })
     }
 
-    /// Twice `limit`, or half the way to what was refused.
+    /// Twice `limit`, or half the way to what was refused; at least a page, where it was trimmed to less.
     fn more_than(&self, limit: u32) -> u32 {
-        let more = limit.saturating_mul(2).max(limit.saturating_add(self.bounds.page_size));
+        let more = limit.saturating_mul(2).max(self.bounds.page_size);
         match self.server.refused {
             Some((refused, _)) if more >= refused => halfway(limit, refused),
             _ => more,
@@ -371,6 +381,11 @@ impl Walk {
 
     fn goes_on(&self) -> bool {
         matches!(self.start(), Start::FurtherBack(_))
+    }
+
+    /// Whether the next page is asked for a millisecond behind `until`, where many messages may stand.
+    fn asks_past_until(&self) -> bool {
+        self.position.cursor.is_none() && self.bounds.until.is_some()
     }
 
     fn all_came_back(&self, sorted: &Sorted) -> bool {
@@ -387,6 +402,7 @@ impl Walk {
         self.all_came_back(sorted) && !capped && !uncertain
     }
 
+    /// Whether no cap made an answer of so many messages, because there has been a longer one.
     fn is_shorter_than_usual(&self, count: usize) -> bool {
         self.server.page_length != PageLength::Uneven && count + 1 < self.server.longest
     }

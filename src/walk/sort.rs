@@ -99,14 +99,18 @@ impl Walk {
             });
             last.map_or(0, |place| place + 1)
         };
+        let newest = here.or(self.bounds.until);
+        // Before the first message with a place: an older neighbour is yet to come, so the newer one tells.
+        let first = (0..keys.len()).find_map(|place| keys[index_at(place)].timestamp());
+        let behind_newer = newest.is_some_and(|newest| first.is_some_and(|first| first > newest));
         Known {
-            newest: here.or(self.bounds.until),
+            newest,
             ids: self.position.ids().collect(),
             texts,
             texts_from,
             group: HashSet::new(),
             previous: None,
-            behind_newer: false,
+            behind_newer,
         }
     }
 

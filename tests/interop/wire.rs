@@ -36,23 +36,34 @@ async fn the_requests_of_a_walk() {
             then.status(200).header("content-type", "application/json").body(PAGE);
         })
         .await;
-    let second = server
-        .mock_async(|when, then| {
-            when.method(GET)
-                .path(PATH)
-                .query_param("limit", "50")
-                .query_param("beforeTime", "1757055477000")
-                .query_param("beforeId", "68ba89f8c909657dffcf267c");
-            then.status(200).body(r#"{"messages":[],"minTime":1746616143295,"maxTime":1}"#);
-        })
-        .await;
+    const EMPTY: &str = r#"{"messages":[],"minTime":1746616143295,"maxTime":1}"#;
+    let asked = async |limit: &str, time: &str, id: &str, body: &str| {
+        server
+            .mock_async(|when, then| {
+                when.method(GET)
+                    .path(PATH)
+                    .query_param("limit", limit)
+                    .query_param("beforeTime", time)
+                    .query_param("beforeId", id);
+                then.status(200).body(body);
+            })
+            .await
+    };
+    let (time, id) = ("1757055477000", "68ba89f8c909657dffcf267c");
+    let second = asked("50", time, id, EMPTY).await;
+    let longer = asked("100", time, id, EMPTY).await;
+    let no_message = "f".repeat(24);
+    let at_start = asked("50", "1746616143296", &no_message, EMPTY).await;
+    let confirmed = asked("100", time, &no_message, PAGE).await;
 
     let stream = client(&server).messages(CHAT).stream();
     let messages: Vec<Message> = stream.try_collect().await.unwrap();
 
-    // One message of fifty is a short page, but its time is not yet the chat's first.
-    first.assert_async().await;
-    second.assert_async().await;
+    // One message of fifty is a short page, but its time is not yet the chat's first. A longer answer holds nothing
+    // older either, and there is nothing at the time of the first: it was deleted.
+    for asked in [first, second, longer, at_start, confirmed] {
+        asked.assert_async().await;
+    }
     assert_eq!(messages.len(), 1);
     assert_eq!(messages[0].kind, Some(MessageKind::Text));
 }

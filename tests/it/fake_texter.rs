@@ -96,12 +96,12 @@ async fn it_refuses_what_the_reference_refuses() {
     assert_eq!(get_with(&forbidden, forbidden.token(), ALL).await.0, 403);
     let other = FakeTexter::builder().start().await.unwrap();
     assert_eq!(get_with(&other, other.token(), ALL).await.0, 404);
-    let narrow = tied()
-        .limit_reading(LimitReading::Refused { above: 3, status: 413 })
-        .start()
-        .await
-        .unwrap();
-    assert_eq!(get_with(&narrow, narrow.token(), &format!("limit=4&{ALL}")).await.0, 413);
+    for status in [400, 413, 422] {
+        let refuses = LimitReading::Refused { above: 3, status };
+        let narrow = tied().limit_reading(refuses).start().await.unwrap();
+        assert_eq!(get_with(&narrow, narrow.token(), &format!("limit=4&{ALL}")).await.0, status);
+        assert_eq!(ids(&get(&narrow, &format!("limit=3&{ALL}")).await), ["b", "c", "e"]);
+    }
     let url = format!("{}/messages/chat/{CHAT}?{ALL}", server.base_url());
     let request = reqwest::Client::new().post(url).header("authorization", "Bearer fake-token");
     assert_eq!(request.send().await.unwrap().status(), 405);
@@ -129,6 +129,18 @@ async fn it_takes_every_liberty_that_the_reference_leaves() {
     assert_eq!(ids(&get(&descending, &format!("{ALL}&limit=2")).await), ["e", "c"]);
     let capped = tied().limit_reading(LimitReading::Capped(2)).start().await.unwrap();
     assert_eq!(ids(&get(&capped, ALL).await), ["c", "e"]);
+    let short = tied().limit_reading(LimitReading::OneShort).start().await.unwrap();
+    assert_eq!(ids(&get(&short, &format!("{ALL}&limit=3")).await), ["c", "e"]);
+    let counting = tied().cursor_reading(CursorReading::CountsTheCursor).start().await.unwrap();
+    assert_eq!(ids(&get(&counting, "beforeTime=2&beforeId=c&limit=2").await), ["b"]);
+    let by_limit = tied().tie_order(TieOrder::ShuffledByLimit(1)).start().await.unwrap();
+    let mut orders = std::collections::HashSet::new();
+    for limit in 5..35 {
+        let body = get(&by_limit, &format!("{ALL}&limit={limit}")).await;
+        assert_eq!(body, get(&by_limit, &format!("{ALL}&limit={limit}")).await);
+        orders.insert(ids(&body).concat());
+    }
+    assert!(orders.len() > 2, "{orders:?}");
     let no_cursor = tied().session_filter(SessionFilter::CursorIgnored).start().await.unwrap();
     let both = "botSessionId=s1&beforeTime=1&beforeId=a";
     assert_eq!(ids(&get(&no_cursor, both).await), ["a", "b"]);
@@ -138,11 +150,44 @@ async fn it_takes_every_liberty_that_the_reference_leaves() {
     for (min_time, said) in [
         (MinTime::Missing, None),
         (MinTime::Null, Some(Value::Null)),
+        (MinTime::False, Some(false.into())),
         (MinTime::Fixed(-1), Some((-1).into())),
     ] {
         let server = tied().min_time(min_time).start().await.unwrap();
         assert_eq!(get(&server, ALL).await.get("minTime"), said.as_ref());
     }
+}
+
+#[tokio::test]
+async fn it_hides_leaves_out_and_repeats() {
+    let message = |millis, id| FakeMessage::text(Timestamp::from_millis(millis), id, "x");
+    let chat = [
+        message(1, "a").hidden(),
+        message(2, "b"),
+        message(3, "c").hidden(),
+        message(4, "d"),
+        message(5, "e").hidden(),
+    ];
+    let builder = || FakeTexter::builder().chat(FakeChat::new(CHAT).messages(chat.clone()));
+    let hiding = builder().start().await.unwrap();
+    let body = get(&hiding, ALL).await;
+    assert_eq!(ids(&body), ["b", "d"]);
+    assert_eq!((&body["minTime"], &body["maxTime"]), (&2.into(), &4.into()));
+    // Counted first, left out afterwards.
+    assert_eq!(ids(&get(&hiding, &format!("{ALL}&limit=2")).await), ["d"]);
+    assert!(ids(&get(&hiding, &format!("{ALL}&limit=1")).await).is_empty());
+
+    let empty = builder().empty_answer(1).start().await.unwrap();
+    for expected in [&["b", "d"][..], &[], &["b", "d"]] {
+        let body = get(&empty, ALL).await;
+        assert_eq!((ids(&body), &body["minTime"]), (expected.to_vec(), &2.into()));
+    }
+
+    let repeating = builder().repeat_messages(true).start().await.unwrap();
+    let body = get(&repeating, ALL).await;
+    let mut unique = ids(&body);
+    unique.dedup();
+    assert_eq!((ids(&body).len(), unique), (3, vec!["b", "d"]));
 }
 
 #[tokio::test]

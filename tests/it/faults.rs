@@ -14,9 +14,9 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_body_cut_at_every_kth_byte_is_asked_for_again() {
-    let expected = newest_first(&conversation(39));
+    let expected = newest_first(&conversation(38));
     for reset in [false, true] {
-        let server = server_with(39);
+        let server = server_with(38);
         let server = server
             .faults(move |_, number| {
                 // Three attempts a page: two are cut off, ever later in the body.

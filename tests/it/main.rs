@@ -10,6 +10,8 @@ mod export;
 mod fake_texter;
 mod faults;
 mod hostile;
+mod pace;
+mod readings;
 mod runtimes;
 mod traits;
 

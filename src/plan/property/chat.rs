@@ -4,13 +4,15 @@ use std::collections::{HashMap, HashSet};
 
 use fastrand::Rng;
 
+use crate::chat_time::ChatTime;
 use crate::cursor::Key;
 use crate::fingerprint::fingerprint;
 use crate::id::MessageId;
 use crate::plan::Fetched;
+use crate::testing::rulebook::{LimitReading, SessionFilter, TieOrder};
 use crate::timestamp::Timestamp;
-use crate::walk::model::{Filter, Model, ModelMessage, Oddity, Order, Reading, largest_tie};
-use crate::walk::{Ask, Bounds, ChatTime};
+use crate::walk::model::{Model, ModelMessage, largest_tie};
+use crate::walk::{Ask, Bounds, oracle};
 
 /// The chat as the server has it, and all that was ever in it.
 pub(super) struct Chat {
@@ -41,7 +43,7 @@ impl Chat {
         let id = |message: &ModelMessage| MessageId::from(message.id.as_str());
         Self {
             times: model.messages.iter().map(|message| (id(message), message.time)).collect(),
-            lasting: model.messages.iter().map(id).collect(),
+            lasting: model.messages.iter().filter(|m| !m.hidden).map(id).collect(),
             unreadable: model.messages.iter().filter(|m| !m.readable).map(id).collect(),
             largest_tie: largest_tie(&model.messages),
             model,
@@ -52,18 +54,23 @@ impl Chat {
         }
     }
 
-    /// The one question that a server answers; `None` when it refuses the `limit`.
-    pub(super) fn answer(&mut self, ask: &Ask, in_session: bool) -> Option<Fetched<MessageId>> {
+    /// The one question that a server answers; a status when it refuses the `limit`.
+    pub(super) fn answer(
+        &mut self,
+        ask: &Ask,
+        in_session: bool,
+    ) -> Result<Fetched<MessageId>, u16> {
         self.number += 1;
         let page = self.model.answer(ask, self.number)?;
         let of_other_session =
             if in_session { self.model.of_other_session(&page) } else { Vec::new() };
-        Some(Fetched {
+        Ok(Fetched {
             keys: page.iter().map(|index| self.key(*index)).collect(),
             messages: page.iter().map(|i| self.model.messages[*i].id.as_str().into()).collect(),
             of_other_session,
-            chat_start: self.model.chat_start,
+            chat_start: self.model.times().0,
             chat_latest: self.latest,
+            span: None,
             bytes: 10 * page.len() as u64,
         })
     }
@@ -81,13 +88,18 @@ impl Chat {
     fn insert(&mut self, time: i64, rng: &mut Rng) {
         // A small cap is not told from the end of a chat that begins with equal timestamps.
         let first = self.model.messages.first().map(|message| message.time);
-        if first == Some(time) && self.model.cap.is_some_and(|cap| cap < 50) {
+        let hard = match self.model.rules.limit_reading {
+            LimitReading::Capped(cap) => cap < 50,
+            reading => reading == LimitReading::OneShort,
+        };
+        if first == Some(time) && (hard || self.model.hides()) {
             return;
         }
         let id = format!("{}{:x}n{}", rng.lowercase(), rng.u32(..), self.times.len());
         self.times.insert(id.as_str().into(), time);
         let at = self.model.messages.partition_point(|message| message.time <= time);
-        let message = ModelMessage { time, id, in_session: rng.bool(), readable: true };
+        let message =
+            ModelMessage { time, id, in_session: rng.bool(), readable: true, hidden: false };
         self.model.messages.insert(at, message);
         self.changed = true;
         self.largest_tie = self.largest_tie.max(largest_tie(&self.model.messages));
@@ -114,25 +126,23 @@ impl Chat {
 /// Whether the server shows everything to a patient walk. If not, a stall is an honest end.
 pub(super) fn is_passable(chat: &Chat, bounds: &Bounds) -> bool {
     let model = &chat.model;
-    let most = [model.cap, model.largest_limit.map(|limit| limit as usize)];
-    let most = most.into_iter().flatten().min().unwrap_or(usize::MAX);
-    let keyset = model.reading == Reading::StrictKeyset && model.page_order == Order::Ascending;
-    let all_readable = model.messages.iter().all(|message| message.readable);
-    let small_enough = model.largest_limit.is_none_or(|limit| bounds.page_size <= limit);
-    let room = keyset || most > chat.largest_tie + usize::from(model.oddity != Oddity::None);
-    let cursor_applies = bounds.bot_session.is_none() || model.filter != Filter::CursorIgnored;
-    room && all_readable
-        && small_enough
-        && model.oddity != Oddity::Newer
+    let cursor_applies =
+        bounds.bot_session.is_none() || model.rules.session_filter != SessionFilter::CursorIgnored;
+    // A window is asked for at a time at which no message need stand.
+    let room = model.most_on_a_page() > chat.largest_tie + 1;
+    oracle::is_passable(model, bounds)
+        && room
+        && model.all_readable()
         && !chat.deleted
-        && (cursor_applies || most > model.messages.len())
+        && cursor_applies
 }
 
 /// Leaves unreadable messages only between readable ones: a run of them may be longer than what a server shows.
 ///
 /// Nor is one known again where each request shows a group of equal timestamps in another order.
 pub(super) fn sparse(model: &mut Model) {
-    let shuffled = model.tie_order == Order::Shuffled && model.reading == Reading::ExcludesOneId;
+    let shuffled =
+        matches!(model.rules.tie_order, TieOrder::Shuffled(_) | TieOrder::ShuffledByLimit(_));
     let mut before = false;
     for message in &mut model.messages {
         message.readable |= !before || shuffled;

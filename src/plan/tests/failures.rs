@@ -1,8 +1,8 @@
 //! A window that fails, a request that is refused or dropped.
 
 use super::{Chat, Plan, SyncPosition, oldest_first, settings};
-use crate::checkpoint::Position;
 use crate::plan::Start;
+use crate::position::Position;
 use crate::walk::Ask;
 use crate::window::WindowId;
 
@@ -49,7 +49,7 @@ fn what_stands_before_a_failure_goes_out_and_nothing_behind_it() {
             // Any of them: the answers come in any order.
             let (id, ask) = under_way.swap_remove(number * 7 % under_way.len());
             if number % 5 == 4 {
-                plan.failed(id);
+                plan.failed(id, &ask, None);
             } else {
                 let page = chat.answer(&ask);
                 plan.receive(id, &ask, page);
@@ -70,7 +70,7 @@ fn nothing_is_asked_behind_a_failure() {
     let mut under_way = Vec::new();
     send(&mut plan, &mut under_way);
     assert_eq!(under_way.len(), 2);
-    plan.failed(under_way[0].0);
+    plan.failed(under_way[0].0, &under_way[0].1, None);
     assert_eq!(plan.ask(), None);
     // What was under way behind it is kept, and goes out in its turn.
     let (id, ask) = under_way.pop().unwrap();
@@ -101,9 +101,8 @@ fn an_answer_to_a_window_that_is_no_more_is_left_alone() {
     let unknown = WindowId(77);
     assert_eq!(plan.receive(unknown, &ask, page).duplicates, 0);
     assert_eq!((plan.held(), plan.under_way()), (0, 1));
-    plan.failed(unknown);
-    assert!(!plan.refused(unknown, &ask));
+    assert_eq!(plan.failed(unknown, &ask, Some(413)), None);
     assert_eq!(plan.failure(), None);
-    plan.failed(id);
+    plan.failed(id, &ask, None);
     assert_eq!(plan.failure(), Some(id));
 }

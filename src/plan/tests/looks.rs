@@ -6,8 +6,9 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::{Chat, NO_LOOKBACK, at, oldest_first, settings};
-use crate::plan::{Horizon, Plan, SyncPosition};
-use crate::walk::{End, MOST_TIED};
+use crate::plan::Plan;
+use crate::position::{Horizon, MOST_TIED, SyncPosition};
+use crate::walk::End;
 
 const BASE: i64 = 1_600_000_000_000;
 
@@ -183,7 +184,7 @@ fn so_many_ids_are_known_and_no_more() {
     let horizon = Horizon { now: at(BASE), lookback: Duration::from_secs(1_000_000) };
     let key = |index: usize| {
         let id = format!("{index:024x}").as_str().into();
-        crate::checkpoint::Key::Placed(crate::Cursor { timestamp: at(BASE + index as i64 / 3), id })
+        crate::cursor::Key::Placed(crate::Cursor { timestamp: at(BASE + index as i64 / 3), id })
     };
     // The last goes out first.
     let keys: Vec<_> = (0..MOST_TIED + 100).rev().map(key).collect();
@@ -205,7 +206,7 @@ fn one_by_one_or_at_once_leads_to_the_same_position() {
         let keys: Vec<_> = (times.iter().enumerate())
             .map(|(index, time)| {
                 let id = format!("i{index}").as_str().into();
-                crate::checkpoint::Key::Placed(crate::Cursor { timestamp: at(*time), id })
+                crate::cursor::Key::Placed(crate::Cursor { timestamp: at(*time), id })
             })
             .collect();
         let (mut at_once, mut one_by_one) = <(SyncPosition, SyncPosition)>::default();

@@ -6,8 +6,9 @@ use futures_util::{FutureExt, StreamExt};
 
 use super::{all, drain, index_of};
 use crate::error::ErrorKind;
+use crate::testing::rulebook::{PageOrder, Rules};
 use crate::transport::scripted::{Reply, Scripted, answer};
-use crate::walk::model::{CHAT, Model, Order};
+use crate::walk::model::{CHAT, Model};
 
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -79,8 +80,8 @@ async fn the_next_request_leaves_when_the_first_message_has_arrived() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wrong_guess_is_discarded_and_counted() {
-    for page_order in [Order::Descending, Order::Shuffled] {
-        let model = Model { page_order, ..Model::documented(100) };
+    for page_order in [PageOrder::Descending, PageOrder::Shuffled(7)] {
+        let model = Model::with(Rules { page_order, ..Rules::default() }, 100);
         let expected = all(&model);
         let (client, transport) = Scripted::new(slow(model));
         let mut stream = client.messages(CHAT).page_size(20).prefetch(1).stream();

@@ -9,10 +9,11 @@ use super::{all, drain, index_of};
 use crate::checkpoint::Checkpoint;
 use crate::error::ErrorKind;
 use crate::query::Messages;
+use crate::testing::rulebook::{CursorReading, Rules};
 use crate::timestamp::Timestamp;
 use crate::transport::scripted::{Reply, Scripted};
 use crate::walk::End;
-use crate::walk::model::{CHAT, Model, Reading};
+use crate::walk::model::{CHAT, Model};
 
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -274,8 +275,8 @@ async fn a_refused_query_keeps_its_checkpoint() {
 
 #[tokio::test]
 async fn until_keeps_what_stands_at_that_very_time_whatever_its_id() {
-    for reading in [Reading::ExcludesOneId, Reading::StrictKeyset] {
-        let mut model = Model { reading, ..Model::documented(10) };
+    for cursor_reading in [CursorReading::ExcludesOneId, CursorReading::StrictKeyset] {
+        let mut model = Model::with(Rules { cursor_reading, ..Rules::default() }, 10);
         model.messages[6].id = "zz".into();
         let until = Timestamp::from_millis(model.messages[6].time);
         let (client, transport) = Scripted::model(model);

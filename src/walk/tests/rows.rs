@@ -1,0 +1,412 @@
+//! The table of transitions in `DESIGN.md`: one test for each row, of its name.
+
+use super::*;
+
+/// Behind one message of 5,000, with pages of 10.
+fn behind_one() -> Told {
+    Told::behind(bounds(10), &[key(5_000, "m")])
+}
+
+/// The same, while the end is being confirmed.
+fn confirming() -> Told {
+    let mut told = behind_one();
+    assert_eq!(told.hears(&[], ChatTime::Unknown), Next::Ask);
+    assert!(matches!(told.goal(), Goal::Confirm(_)));
+    told
+}
+
+/// Behind three of 5,000 in a chat of which nothing is known; one comes again, and then the end is confirmed.
+fn confirming_three() -> (Told, Vec<Key>) {
+    let three = group(5_000, "m", 3);
+    let mut told = Told::behind(bounds(10), &three);
+    assert_eq!(told.hears(&three[1..], ChatTime::Unknown), Next::Ask);
+    assert!(matches!(told.goal(), Goal::Confirm(_)));
+    (told, three)
+}
+
+/// The chat is said to begin at 1,000, but nothing older than 5,000 comes.
+fn at_start() -> Told {
+    let mut told = behind_one();
+    for _ in 0..2 {
+        assert_eq!(told.hears(&[], at(1_000)), Next::Ask);
+    }
+    assert!(matches!(told.goal(), Goal::AtStart { .. }));
+    told
+}
+
+/// There is a message of 1,000.
+fn beyond() -> Told {
+    let mut told = at_start();
+    assert_eq!(told.hears(&[key(1_000, "a")], at(1_000)), Next::Ask);
+    assert!(matches!(told.goal(), Goal::Beyond(_)));
+    told
+}
+
+// Any goal.
+
+#[test]
+fn older_than_since_is_the_end() {
+    let since = Some(Timestamp::from_millis(5_000));
+    let mut told = Told::new(Bounds { since, ..bounds(10) });
+    let verdict = told.verdict(&[key(4_999, "a"), key(5_000, "b")], at(1_000));
+    assert_eq!(verdict.next, Next::End(End::ReachedSince));
+    assert_eq!(verdict.kept, Kept::Only(vec![1]));
+}
+
+#[test]
+fn as_many_as_may_be_handed_out_is_the_end() {
+    for most in [2, 3] {
+        let mut told = Told::new(Bounds { max_messages: Some(most), ..bounds(10) });
+        assert_eq!(told.asks().limit, u32::try_from(most).unwrap());
+        let verdict = told.verdict(&run(5_000, 3), at(1_000));
+        assert_eq!(verdict.next, Next::End(End::ReachedMax), "{most}");
+        let newest = Kept::Only(vec![1, 2]);
+        assert_eq!(verdict.kept, if most == 2 { newest } else { Kept::AllAsTheyCame });
+    }
+}
+
+#[test]
+fn a_chat_that_goes_on_behind_the_first_request_is_asked_for_from_there() {
+    let latest = FAR_FUTURE.next_milli();
+    let answer = |keys| Answer {
+        keys,
+        of_other_session: &[],
+        chat_start: at(1_000),
+        chat_latest: ChatTime::At(latest),
+    };
+    let mut walk = Walk::new(bounds(10), Position::default());
+    let old = [key(1_000, "a")];
+    let verdict = walk.receive(&walk.ask(), answer(&old));
+    assert_eq!((verdict.kept, verdict.next), (Kept::Only(Vec::new()), Next::Ask));
+    assert_eq!(walk.ask().cursor.unwrap().timestamp, latest.next_milli());
+    let all = [key(1_000, "a"), key(latest.as_millis(), "b")];
+    let verdict = walk.receive(&walk.ask(), answer(&all));
+    assert_eq!((verdict.kept, verdict.next), (Kept::AllAsTheyCame, REACHED_START));
+    // What came just now is no part of what `until` asks for.
+    let until = Some(FAR_FUTURE);
+    let mut walk = Walk::new(Bounds { until, ..bounds(10) }, Position::default());
+    assert_eq!(walk.receive(&walk.ask(), answer(&old)).next, REACHED_START);
+}
+
+#[test]
+fn more_of_one_time_than_are_remembered_is_stalled() {
+    for (count, next) in [(65_536, Next::Ask), (65_537, Next::Stalled(Stall::TooManyTies))] {
+        let mut told = Told::new(bounds(65_536));
+        assert_eq!(told.hears(&group(5_000, "m", count), at(1_000)), next, "{count}");
+    }
+}
+
+// Something new.
+
+#[test]
+fn something_new_down_to_the_start_is_the_end() {
+    for count in 1..9 {
+        assert_eq!(Told::new(bounds(10)).hears(&run(1_000, count), at(1_000)), REACHED_START);
+    }
+}
+
+#[test]
+fn something_new_down_to_the_start_that_may_be_cut_off_asks_for_the_next_page() {
+    // As many as asked, or as many as the documented default.
+    for (page_size, count) in [(10, 10), (60, 50), (60, 59)] {
+        let mut told = Told::new(bounds(page_size));
+        assert_eq!(told.hears(&run(1_000, count), at(1_000)), Next::Ask);
+        assert_eq!(told.goal(), Goal::Page);
+        assert_eq!(told.asks_for(), (page_size, 1_000, "r1000".into()));
+    }
+    // Behind a cursor, one less: it may have been counted.
+    let mut told = Told::behind(bounds(10), &[key(5_000, "m")]);
+    assert_eq!(told.hears(&run(1_000, 9), at(1_000)), Next::Ask);
+    // As many as the server has shown to be all it gives.
+    let mut told = Told::behind(bounds(10), &[key(5_000, "m")]);
+    assert_eq!(told.hears(&run(4_000, 7), at(1_000)), Next::Ask);
+    assert_eq!(told.hears(&run(1_000, 7), at(1_000)), Next::Ask);
+    assert_eq!(told.goal(), Goal::Page);
+}
+
+#[test]
+fn something_new_asks_for_the_next_page() {
+    let mut told = Told::new(Bounds { max_page_size: 15, ..bounds(10) });
+    assert_eq!(told.hears(&run(5_000, 10), at(1_000)), Next::Ask);
+    // Twice as many, up to the most.
+    assert_eq!((told.goal(), told.asks_for()), (Goal::Page, (15, 5_000, "r5000".into())));
+    assert_eq!(told.hears(&run(4_000, 14), at(1_000)), Next::Ask);
+    // As many as came, and not less than the page size.
+    assert_eq!((told.goal(), told.asks_for()), (Goal::Page, (14, 4_000, "r4000".into())));
+    assert_eq!(told.hears(&run(3_000, 2), at(1_000)), Next::Ask);
+    assert_eq!((told.goal(), told.asks_for()), (Goal::Page, (10, 3_000, "r3000".into())));
+}
+
+#[test]
+fn something_new_of_a_group_that_was_too_large_is_widened_on() {
+    let all = group(5_000, "m", 40);
+    let mut told = Told::behind(bounds(10), &all[29..]);
+    assert_eq!(told.hears(&all[30..], at(1_000)), Next::Ask);
+    assert_eq!(told.goal(), widen(22, 10, Stall::Ties));
+    assert_eq!(told.hears(&[&all[18..29], &all[30..]].concat(), at(1_000)), Next::Ask);
+    // Twice what has been seen of it.
+    assert_eq!(told.goal(), widen(44, 21, Stall::Ties));
+    let rest = [&run(4_000, 5)[..], &all].concat();
+    assert_eq!(told.hears(&rest, at(1_000)), Next::Ask);
+    assert_eq!((told.goal(), told.asks().limit), (Goal::Page, 10));
+}
+
+fn widen(limit: u32, count: usize, why: Stall) -> Goal {
+    Goal::Widen(super::super::Stuck { limit, count, why })
+}
+
+// Nothing new.
+
+#[test]
+fn nothing_new_as_long_as_asked_is_widened() {
+    let held = group(5_000, "m", 11);
+    let mut told = Told::behind(bounds(10), &held);
+    assert_eq!(told.hears(&held[1..], at(1_000)), Next::Ask);
+    assert_eq!(told.goal(), widen(22, 10, Stall::Ties));
+    assert_eq!(told.asks_for(), (22, 5_000, "m00000".into()));
+    // One less may be as long as asked, too: the cursor is counted and then left out.
+    let mut told = Told::behind(bounds(10), &held[1..]);
+    assert_eq!(told.hears(&held[2..], at(1_000)), Next::Ask);
+    assert_eq!(told.goal(), widen(20, 9, Stall::Ties));
+}
+
+#[test]
+fn nothing_new_and_the_chat_further_back_is_widened_once() {
+    let mut told = behind_one();
+    assert_eq!(told.hears(&[], at(1_000)), Next::Ask);
+    assert_eq!(told.goal(), widen(20, 0, Stall::Empty));
+    assert_eq!(told.asks_for(), (20, 5_000, "m".into()));
+    // The first answer, too.
+    let mut told = Told::new(bounds(10));
+    assert_eq!(told.hears(&[], at(1_000)), Next::Ask);
+    assert_eq!(told.goal(), widen(20, 0, Stall::Empty));
+}
+
+#[test]
+fn nothing_new_widened_and_the_chat_further_back_is_asked_for_at_the_start() {
+    let told = at_start();
+    assert_eq!(told.asks_for(), (10, 1_001, "f".repeat(24)));
+    // A millisecond later would be the cursor's own time.
+    let mut told = Told::behind(bounds(10), &[key(1_001, "m")]);
+    for _ in 0..2 {
+        assert_eq!(told.hears(&[], at(1_000)), Next::Ask);
+    }
+    assert_eq!(told.asks_for(), (10, 1_000, "f".repeat(24)));
+}
+
+#[test]
+fn nothing_new_with_the_start_reached_is_the_end() {
+    let held = group(5_000, "m", 3);
+    assert_eq!(Told::behind(bounds(10), &held).hears(&held[1..], at(5_000)), REACHED_START);
+    // Nothing older than `until` is in the chat.
+    let until = Some(Timestamp::from_millis(999));
+    let mut told = Told::new(Bounds { until, ..bounds(10) });
+    assert_eq!(told.hears(&[key(1_000, "a")], at(1_000)), REACHED_START);
+}
+
+#[test]
+fn nothing_new_with_the_start_unknown_is_confirmed() {
+    for start in [ChatTime::Unknown, at(5_001), at(i64::MAX)] {
+        let mut told = behind_one();
+        assert_eq!(told.hears(&[], start), Next::Ask);
+        assert!(matches!(told.goal(), Goal::Confirm(_)), "{start:?}");
+        // An id that excludes nothing.
+        assert_eq!(told.asks_for(), (10, 5_000, "z".repeat(24)), "{start:?}");
+    }
+}
+
+#[test]
+fn an_empty_chat_is_the_end() {
+    assert_eq!(Told::new(bounds(10)).hears(&[], ChatTime::Empty), REACHED_START);
+}
+
+#[test]
+fn a_chat_called_empty_after_messages_is_confirmed_before_it_is_believed() {
+    let mut told = behind_one();
+    assert_eq!(told.hears(&[], ChatTime::Empty), Next::Ask);
+    assert!(matches!(told.goal(), Goal::Confirm(_)));
+    // It was cleared.
+    assert_eq!(told.hears(&[], ChatTime::Empty), REACHED_START);
+    // It was not: one answer was wrong.
+    let mut told = behind_one();
+    assert_eq!(told.hears(&[], ChatTime::Empty), Next::Ask);
+    assert_eq!(told.hears(&run(4_000, 3), at(4_000)), REACHED_START);
+}
+
+// Confirming.
+
+#[test]
+fn a_confirmed_answer_that_is_whole_is_the_end() {
+    let (mut told, three) = confirming_three();
+    assert_eq!(told.hears(&three, ChatTime::Unknown), REACHED_START);
+    // Behind an empty answer there is nothing that a cap could hide.
+    assert_eq!(confirming().hears(&[], ChatTime::Unknown), REACHED_START);
+}
+
+#[test]
+fn a_confirmed_answer_shorter_than_a_longer_one_is_the_end() {
+    // Four tie at the start; two of them are deleted once all have been handed out.
+    let four = group(5_000, "m", 4);
+    for (left, next) in [(2, REACHED_START), (3, Next::Ask)] {
+        let mut told = Told::new(bounds(10));
+        assert_eq!(told.hears(&four, ChatTime::Unknown), Next::Ask);
+        assert_eq!(told.hears(&four[3..], ChatTime::Unknown), Next::Ask);
+        // One less may be a cap's doing, which was met without the cursor.
+        assert_eq!(told.hears(&four[..left], ChatTime::Unknown), next, "{left}");
+    }
+}
+
+#[test]
+fn a_confirmed_answer_that_lacks_what_was_handed_out_is_looked_beyond() {
+    let (mut told, three) = confirming_three();
+    assert_eq!(told.hears(&three[1..], ChatTime::Unknown), Next::Ask);
+    assert!(matches!(told.goal(), Goal::Beyond(_)));
+    assert_eq!(told.asks_for(), (20, 5_000, "z".repeat(24)));
+}
+
+#[test]
+fn a_confirmed_answer_newer_than_asked_for_is_stalled() {
+    let mut told = confirming();
+    let stalled = Next::Stalled(Stall::CursorIgnored);
+    assert_eq!(told.hears(&[key(5_001, "n")], ChatTime::Unknown), stalled);
+    // A walk that is resumed asks for the next page.
+    assert_eq!((told.goal(), told.asks_for()), (Goal::Page, (10, 5_000, "m".into())));
+}
+
+#[test]
+fn a_confirmed_answer_while_the_chat_goes_on_is_asked_for_at_the_start() {
+    let mut told = confirming();
+    assert_eq!(told.hears(&[], at(1_000)), Next::Ask);
+    assert!(matches!(told.goal(), Goal::AtStart { .. }));
+    assert_eq!(told.asks_for(), (10, 1_001, "f".repeat(24)));
+}
+
+// At the time when the chat is said to have begun.
+
+#[test]
+fn nothing_at_the_start_means_that_it_is_stale() {
+    for keys in [&[][..], &[key(1_001, "n")]] {
+        let mut told = at_start();
+        assert_eq!(told.hears(keys, at(1_000)), Next::Ask);
+        if keys.is_empty() {
+            assert!(matches!(told.goal(), Goal::Confirm(_)));
+            assert_eq!(told.hears(&[key(5_000, "m")], at(1_000)), REACHED_START);
+        } else {
+            // What stands a millisecond behind it is older than the walk's cursor, too.
+            assert!(matches!(told.goal(), Goal::Beyond(_)));
+        }
+    }
+    // Another start is another matter.
+    let mut told = at_start();
+    assert_eq!(told.hears(&[], at(1_000)), Next::Ask);
+    assert_eq!(told.hears(&[], at(900)), Next::Ask);
+    assert!(matches!(told.goal(), Goal::AtStart { .. }));
+}
+
+#[test]
+fn something_at_the_start_is_looked_for() {
+    let mut told = beyond();
+    // Longer than any answer that showed nothing, with an id that excludes nothing.
+    assert_eq!(told.asks_for(), (40, 5_000, "z".repeat(24)));
+    assert_eq!(told.hears(&run(4_990, 10), at(1_000)), Next::Ask);
+    assert_eq!((told.goal(), told.asks_for()), (Goal::Page, (10, 4_990, "r4990".into())));
+}
+
+#[test]
+fn something_newer_than_the_start_is_stalled() {
+    let mut told = at_start();
+    let stalled = Next::Stalled(Stall::CursorIgnored);
+    assert_eq!(told.hears(&[key(5_000, "m")], at(1_000)), stalled);
+}
+
+// Beyond answers that show nothing.
+
+#[test]
+fn beyond_a_longer_and_longer_answer_is_asked_for() {
+    let mut told = beyond();
+    let mut limits = vec![told.asks().limit];
+    let mut next = told.hears(&[], at(1_000));
+    while next == Next::Ask {
+        limits.push(told.asks().limit);
+        next = told.hears(&[], at(1_000));
+    }
+    let doubled: Vec<u32> = (2..14).map(|n| 10 << n).collect();
+    assert_eq!((limits, next), (doubled, Next::Stalled(Stall::Empty)));
+}
+
+#[test]
+fn beyond_an_answer_that_grows_no_longer_is_stalled() {
+    let held = group(5_000, "m", 30);
+    let mut told = Told::behind(bounds(10), &held);
+    for _ in 0..2 {
+        assert_eq!(told.hears(&held[..5], at(1_000)), Next::Ask);
+    }
+    assert_eq!(told.hears(&[key(1_000, "a")], at(1_000)), Next::Ask);
+    assert!(matches!(told.goal(), Goal::Beyond(_)));
+    assert_eq!(told.hears(&held[..6], at(1_000)), Next::Ask);
+    assert_eq!(told.hears(&held[..6], at(1_000)), Next::Stalled(Stall::Ties));
+}
+
+/// Behind three of 5,000, of which one has been deleted, or is hidden by a cap.
+fn beyond_three() -> (Told, Vec<Key>) {
+    let (mut told, three) = confirming_three();
+    assert_eq!(told.hears(&three[1..], ChatTime::Unknown), Next::Ask);
+    assert!(matches!(told.goal(), Goal::Beyond(_)));
+    (told, three)
+}
+
+#[test]
+fn beyond_a_whole_answer_with_nothing_further_back_is_the_end() {
+    for start in [at(5_000), ChatTime::Unknown] {
+        let (mut told, three) = beyond_three();
+        assert_eq!(told.hears(&three, start), REACHED_START);
+    }
+}
+
+#[test]
+fn beyond_an_answer_that_grows_no_longer_with_nothing_further_back_is_held_against_the_newest() {
+    for start in [at(5_000), ChatTime::Unknown] {
+        let (mut told, three) = beyond_three();
+        assert_eq!(told.hears(&three[1..], start), Next::Ask);
+        assert!(matches!(told.goal(), Goal::Newest(_)));
+        assert_eq!(told.asks_for(), (20, FAR_FUTURE.as_millis(), "f".repeat(24)));
+    }
+}
+
+#[test]
+fn beyond_an_answer_newer_than_asked_for_is_stalled() {
+    let stalled = Next::Stalled(Stall::CursorIgnored);
+    assert_eq!(beyond().hears(&[key(5_001, "n")], at(1_000)), stalled);
+}
+
+// The chat's newest messages.
+
+#[test]
+fn newest_messages_that_are_more_than_the_confirmed_ones_are_the_end() {
+    for (count, next) in [(3, REACHED_START), (2, Next::Stalled(Stall::Ties))] {
+        let (mut told, three) = beyond_three();
+        assert_eq!(told.hears(&three[1..], ChatTime::Unknown), Next::Ask);
+        let verdict = told.verdict(&run(9_000, count), ChatTime::Unknown);
+        assert_eq!((verdict.next, verdict.duplicates), (next, count as u64));
+        // None of them is handed out.
+        assert_eq!(verdict.kept, Kept::Only(Vec::new()));
+    }
+}
+
+#[test]
+fn newest_messages_are_asked_for_behind_what_is_said_to_be_the_latest() {
+    let latest = FAR_FUTURE.next_milli();
+    let mut told = Told::behind(bounds(10), &group(5_000, "m", 3));
+    for count in [2, 2, 2] {
+        let keys = group(5_000, "m", count);
+        let chat_latest = ChatTime::At(latest);
+        let answer = Answer {
+            keys: &keys,
+            of_other_session: &[],
+            chat_start: ChatTime::Unknown,
+            chat_latest,
+        };
+        assert_eq!(told.0.receive(&told.asks(), answer).next, Next::Ask);
+    }
+    assert_eq!(told.asks_for(), (20, latest.as_millis() + 1, "f".repeat(24)));
+}
