@@ -23,6 +23,7 @@ use std::time::Duration;
 use clap::Parser;
 use futures::{StreamExt, stream};
 use serde_json::value::RawValue;
+use texter_history::testing::Conversation;
 use texter_history::{Checkpoint, Client, End, ErrorKind, MessageStream, Messages, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -97,8 +98,17 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = Arguments::parse();
-    let service = common::connect(|| common::conversation(5_000)).await?;
     let mut chats = std::mem::take(&mut arguments.chats);
+    // The built-in server has every chat that it is asked for.
+    let made_up = |id: &String| {
+        let seed = id.bytes().map(u64::from).sum();
+        (id.clone(), Conversation::seeded(seed).chat_id(id.as_str()).messages(3_000).collect())
+    };
+    let service = common::connect(|| match chats.is_empty() {
+        true => common::conversation(5_000),
+        false => chats.iter().map(made_up).collect(),
+    })
+    .await?;
     if chats.is_empty() {
         chats.push(service.chat(None)?);
     }

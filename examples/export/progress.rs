@@ -51,6 +51,7 @@ impl Progress {
             began: now,
             shown: now,
             heard: now,
+            queued: Duration::ZERO,
             told_wait: None,
             messages: 0,
             first_share: None,
@@ -96,6 +97,8 @@ pub(crate) struct ChatProgress<'a> {
     shown: Instant,
     /// When the last message came.
     heard: Instant,
+    /// How long its requests have stood in the queue, all in all.
+    queued: Duration,
     /// The end of the wait that a line has told of.
     told_wait: Option<Instant>,
     messages: u64,
@@ -149,12 +152,16 @@ impl ChatProgress<'_> {
         }
         let silent = now.duration_since(self.heard);
         let pause = if self.bar.is_some() { OFTEN } else { 5 * SELDOM };
+        // It grows as long as a request stands in the queue that all chats share.
+        let queued =
+            stream.stats().waited > std::mem::replace(&mut self.queued, stream.stats().waited);
         if silent >= SILENCE && now.duration_since(self.shown) >= pause {
             let silent = silent.as_secs();
-            self.show(
-                stream,
-                &format!("{total} messages, no answer from the server for {silent} s"),
-            );
+            let what = match queued {
+                true => "waits for its turn, because the server asked to slow down, for",
+                false => "no answer from the server for",
+            };
+            self.show(stream, &format!("{total} messages, {what} {silent} s"));
         }
     }
 
