@@ -30,7 +30,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use common::Interrupted;
 use common::files::FileError;
-use output::Output;
+use output::{Output, STANDARD};
 use progress::{ChatProgress, Progress};
 use waits::Waits;
 
@@ -148,21 +148,21 @@ async fn run() -> Result<(), Box<dyn Error>> {
         export.run(interrupted.clone())
     });
     let mut exports = stream::iter(exports).buffer_unordered(at_once);
-    let (mut failed, mut last_failure) = (0, None);
+    let (mut stopped, mut failed, mut last_failure) = (false, 0, None);
     while let Some(outcome) = exports.next().await {
         progress.done();
         match outcome {
-            Ok(Some(summary)) => {
+            Ok((ended, summary)) => {
+                stopped |= matches!(ended, Ended::Interrupted);
                 // With the messages on standard output, what is said of them goes elsewhere.
                 if arguments.output.as_deref().is_some_and(is_standard) {
                     progress.tell(&summary);
                 } else if let Err(error) = progress.between(|| writeln!(io::stdout(), "{summary}"))
                     && error.kind() != io::ErrorKind::BrokenPipe
                 {
-                    return Err(error.into());
+                    return Err(FileError::of(Path::new(STANDARD))(error).into());
                 }
             }
-            Ok(None) => {}
             // One chat that cannot be read costs none of the others.
             Err(error) if all == 1 => last_failure = Some(error),
             Err(error) => {
@@ -180,7 +180,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     match last_failure {
         Some(error) => Err(error),
         None if failed > 0 => Err(format!("{failed} of {all} chats failed").into()),
-        None if *interrupted.borrow() => Err(Interrupted("stopped; start again to go on").into()),
+        None if stopped => Err(Interrupted("stopped; start again to go on").into()),
         None => Ok(()),
     }
 }
@@ -204,16 +204,16 @@ enum Ended {
 }
 
 impl Export<'_> {
-    /// The line to end with; `None` if it was interrupted before it began.
+    /// Why it is over, and the line to say so.
     async fn run(
         self,
         mut interrupted: watch::Receiver<bool>,
-    ) -> Result<Option<String>, Box<dyn Error>> {
+    ) -> Result<(Ended, String), Box<dyn Error>> {
+        let path = self.path();
         if *interrupted.borrow() {
-            return Ok(None);
+            return Ok((Ended::Interrupted, format!("{}: not begun", path.display())));
         }
         let began = Timestamp::now();
-        let path = self.path();
         let (mut output, checkpoint) = match is_standard(&path) {
             true => (Output::standard(), None),
             false => Output::open(&path)?,
@@ -249,10 +249,9 @@ impl Export<'_> {
             Ended::Interrupted => "stopped".to_owned(),
             Ended::AllThere => complete(&stream, began),
         };
-        Ok(Some(format!(
-            "{}: {messages} messages{new}, {requests} requests, {how}",
-            path.display()
-        )))
+        let path = path.display();
+        let summary = format!("{path}: {messages} messages{new}, {requests} requests, {how}");
+        Ok((ended, summary))
     }
 
     fn path(&self) -> PathBuf {

@@ -152,7 +152,7 @@ impl Output {
 }
 
 /// What errors call standard output.
-const STANDARD: &str = "standard output";
+pub(crate) const STANDARD: &str = "standard output";
 
 fn checkpoint_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

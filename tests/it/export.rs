@@ -226,11 +226,13 @@ async fn a_crash_at_any_byte_leaves_a_file_and_a_checkpoint_that_agree() {
         let so_far = exported(&output).len();
         assert!(so_far > 0 && so_far < MANY, "{flags:?}: {so_far}");
         // Whatever was written after that checkpoint when the crash came.
-        for torn in ["", "{", "{\"_id\":\"torn", "{\"_id\":\"x\"}\n", "\n\n\n"] {
+        // The last of them is longer than all that is still to come.
+        let long = "{\"_id\":\"x\"}\n".repeat(1 << 18);
+        for torn in ["", "{", "{\"_id\":\"torn", "\n\n\n", long.as_str()] {
             std::fs::write(&output, [&kept, torn.as_bytes()].concat()).unwrap();
             std::fs::write(&checkpoint, &saved).unwrap();
             assert_eq!(ended(export(&server, &output, flags)).await.code, Some(0));
-            assert_eq!(exported(&output), expected, "{flags:?}: {torn:?}");
+            assert_eq!(exported(&output), expected, "{flags:?}, {} bytes torn", torn.len());
         }
         // A file that is too short was not written with this checkpoint.
         std::fs::write(&output, &kept[..kept.len() - 1]).unwrap();
