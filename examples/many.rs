@@ -8,6 +8,7 @@
 mod common;
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -63,7 +64,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     while let Some((outcome, chat)) = counted.next().await {
         match outcome {
             Ok(stats) => {
-                println!("{chat}  {:>8} messages  {:>5} requests", stats.messages, stats.requests);
+                let Stats { messages: read, requests: sent, .. } = stats;
+                writeln!(io::stdout(), "{chat}  {read:>8} messages  {sent:>5} requests")?;
                 messages += stats.messages;
                 requests += stats.requests;
             }
@@ -74,7 +76,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    println!("{messages} messages, {requests} requests, {failed} chats failed");
+    writeln!(io::stdout(), "{messages} messages, {requests} requests, {failed} chats failed")?;
     if failed == 0 { Ok(()) } else { Err(format!("{failed} chats could not be read").into()) }
 }
 

@@ -1,10 +1,16 @@
-//! Where the examples read from: the real service when a `TEXTER_*` variable is set, otherwise a
-//! `FakeTexter` of their own.
+//! What the examples share: where they read from, how they take their arguments, and how they end.
+//!
+//! They read the real service when a `TEXTER_*` variable is set, otherwise a `FakeTexter` of their own.
 
 #![allow(dead_code)] // No example needs all of it.
 
+pub(crate) mod files;
+
 use std::error::Error;
+use std::fmt;
+use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
 use texter_history::{Client, ParseTimestampError, Stats, Timestamp};
@@ -52,6 +58,15 @@ pub(crate) fn conversation(messages: usize) -> Vec<(String, Vec<FakeMessage>)> {
     vec![(FAKE_CHAT.to_owned(), Conversation::seeded(2025).messages(messages).collect())]
 }
 
+/// A chat's `_id`, which names a file, too: so nothing else passes.
+pub(crate) fn chat_id(text: &str) -> Result<String, String> {
+    let well_formed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    match !text.is_empty() && text.bytes().all(well_formed) {
+        true => Ok(text.to_owned()),
+        false => Err("a chat's _id is of a-z and 0-9 alone".to_owned()),
+    }
+}
+
 /// A time as RFC 3339, or a day, which is taken from its first millisecond on (UTC).
 pub(crate) fn from_time(text: &str) -> Result<Timestamp, String> {
     time(text, "T00:00:00Z")
@@ -68,6 +83,18 @@ fn time(text: &str, of_day: &str) -> Result<Timestamp, String> {
     time.map_err(|error: ParseTimestampError| format!("{error}, or as a day, such as 2025-01-31"))
 }
 
+/// A length of time, such as `30s`, `1h 30m` or `7d`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let refused = || "write a length of time, such as 500ms, 30s, 5m, 1h or 7d".to_owned();
+    let span: jiff::Span = text.parse().map_err(|_| refused())?;
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    let duration = span.to_duration(days).map_err(|_| refused())?;
+    match Duration::try_from(duration) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(refused()),
+    }
+}
+
 /// One message that cannot be read costs itself alone, but is not passed over in silence. (Which ones, a subscriber of
 /// `tracing` would tell.)
 pub(crate) fn tell_of_malformed(stats: &Stats) {
@@ -76,15 +103,49 @@ pub(crate) fn tell_of_malformed(stats: &Stats) {
     }
 }
 
-/// What the process ends with: an error is told in its own words, with its causes behind it.
+/// Ctrl-C ended the work; the text says how to go on.
+#[derive(Debug)]
+pub(crate) struct Interrupted(pub(crate) &'static str);
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for Interrupted {}
+
+/// What the process ends with: 0 when all is there, 1 after an error, 130 after Ctrl-C. (Wrong arguments end with 2,
+/// which is `clap`'s.)
 pub(crate) fn exit_code(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
     let Err(error) = outcome else { return ExitCode::SUCCESS };
-    let mut told = format!("error: {error}");
+    // Whoever reads the output has enough, as `head` has.
+    if is_closed_pipe(&*error) {
+        return ExitCode::SUCCESS;
+    }
+    if error.is::<Interrupted>() {
+        eprintln!("{error}");
+        return ExitCode::from(130);
+    }
+    eprintln!("error: {}", in_words(&*error));
+    ExitCode::FAILURE
+}
+
+/// An error in its own words, with its causes behind it.
+pub(crate) fn in_words(error: &dyn Error) -> String {
+    let mut told = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         told.push_str(&format!(": {cause}"));
         source = cause.source();
     }
-    eprintln!("{told}");
-    ExitCode::FAILURE
+    told
+}
+
+pub(crate) fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    let broken = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    if let Some(error) = error.downcast_ref::<files::FileError>() {
+        return broken(&error.error);
+    }
+    error.downcast_ref().is_some_and(broken)
 }

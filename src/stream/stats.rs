@@ -30,19 +30,38 @@ pub struct Stats {
     pub discarded: u64,
 }
 
-/// How much of the range from `newest` down to `oldest` lies behind, once `last` has been handed out.
-pub(super) fn share(newest: Timestamp, oldest: Timestamp, last: Option<Timestamp>) -> f64 {
+/// How much of the way from one time to the other, in either direction, lies behind, once `last` has been handed out.
+pub(super) fn share(from: Timestamp, to: Timestamp, last: Option<Timestamp>) -> f64 {
     let Some(last) = last else { return 0.0 };
-    let millis = |time: Timestamp| time.as_millis() as f64;
-    let range = millis(newest) - millis(oldest);
-    if range <= 0.0 {
-        return if last <= oldest { 1.0 } else { 0.0 };
+    let way = |to: Timestamp| to.as_millis() as f64 - from.as_millis() as f64;
+    if from == to {
+        return if last == to { 1.0 } else { 0.0 };
     }
-    ((millis(newest) - millis(last)) / range).clamp(0.0, 1.0)
+    (way(last) / way(to)).clamp(0.0, 1.0)
 }
 
 /// Tells of a message that is left out.
 #[cold]
 pub(super) fn tell_of_skipped(error: &Error) {
     tracing::warn!(path = error.path(), %error, "a message is left out");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_grows_in_either_direction() {
+        let at = Timestamp::from_millis;
+        for (from, to) in [(at(100), at(300)), (at(300), at(100))] {
+            assert_eq!(share(from, to, None), 0.0);
+            assert_eq!(share(from, to, Some(from)), 0.0);
+            assert_eq!(share(from, to, Some(at(200))), 0.5);
+            assert_eq!(share(from, to, Some(to)), 1.0);
+        }
+        assert_eq!(share(at(300), at(100), Some(at(150))), 0.75);
+        assert_eq!(share(at(100), at(300), Some(at(150))), 0.25);
+        assert_eq!(share(at(100), at(300), Some(at(400))), 1.0);
+        assert_eq!(share(at(100), at(100), Some(at(100))), 1.0);
+    }
 }
