@@ -3,6 +3,8 @@
 //! The plan says what to ask, `Fetch` brings the body, the decoder reads it, the plan says what of it is
 //! new and when it is its turn. Nothing is sent but by a poll.
 
+mod answer;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -12,23 +14,23 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use super::flight::{Flight, Landed, Landing};
+use super::flight::{Flight, Landing};
 use super::follow::Rest;
 use super::source::{Begin, ReadyPage, Source};
-use super::stats::Stats;
-use crate::chat_time::{ChatTime, Span};
+use super::stats::{Stats, share};
+use crate::chat_time::Span;
 use crate::checkpoint::Checkpoint;
-use crate::cursor::Key;
+use crate::cursor::{Cursor, Key};
 use crate::endpoint::Endpoint;
-use crate::error::{Cause, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::fetch::{Fetch, page_span};
 use crate::id::{BotSessionId, ChatId};
 use crate::page::{Decode, DecodedPage, first_cursor};
-use crate::plan::{Fetched, Plan, Settings, Start};
+use crate::plan::{Plan, Settings, Start};
 use crate::position::{Horizon, Standing, SyncPosition};
 use crate::runtime::Runtime;
 use crate::timestamp::Timestamp;
-use crate::walk::{Ask, Bounds, End, Next, Stall};
+use crate::walk::{Ask, Bounds, End};
 use crate::window::WindowId;
 
 /// The state machine of the pages.
@@ -291,102 +293,6 @@ impl<T> Pages<T> {
         self.bounds.bot_session.as_ref().map(BotSessionId::as_str)
     }
 
-    /// Takes in how a request ended.
-    fn take_in(&mut self, (flight, outcome): Landed) {
-        flight.add_to(&mut self.stats);
-        self.may_ask = true;
-        let Flight { window, ask, fetch, .. } = flight;
-        let span = fetch.span().clone();
-        let _entered = span.enter();
-        let read = outcome.and_then(|body| {
-            let fetched = self.read(window, &ask, &body, &fetch);
-            fetched.map_err(|error| {
-                fetch.name_type(error).with_attempts(fetch.attempts(), fetch.elapsed())
-            })
-        });
-        span.record("bytes", fetch.bytes());
-        span.record("elapsed_ms", u64::try_from(fetch.elapsed().as_millis()).unwrap_or(u64::MAX));
-        let error = match read {
-            Ok(None) => None,
-            Ok(Some(stall)) => Some(stalled(stall, &fetch)),
-            Err(error) => match self.plan.failed(window, &ask, error.status()) {
-                Some(Next::Stalled(stall)) => Some(stalled(stall, &fetch)),
-                Some(Next::Ask | Next::End(_)) => None,
-                None => Some(error),
-            },
-        };
-        if let Some(error) = error {
-            self.failures.push((window, self.at(error, window)));
-        }
-        self.keep_head_start();
-    }
-
-    /// The early request goes on if it is the one that the plan asks for now.
-    fn keep_head_start(&mut self) {
-        let Some(ahead) = self.ahead.take() else { return };
-        match self.plan.ask() {
-            Some((window, ask)) if (window, &ask) == (ahead.window, &ahead.ask) => {
-                self.under_way.push(Landing(Some(ahead)));
-            }
-            other => {
-                ahead.add_to(&mut self.stats);
-                self.stats.discarded += 1;
-                if let Some((window, ask)) = other {
-                    let flight = self.send(window, ask);
-                    self.under_way.push(Landing(Some(flight)));
-                }
-            }
-        }
-    }
-
-    /// Gives a body to the plan. What stands in the way, if the server cannot be got past.
-    fn read(
-        &mut self,
-        window: WindowId,
-        ask: &Ask,
-        body: &[u8],
-        fetch: &Fetch,
-    ) -> Result<Option<Stall>, Error> {
-        let DecodedPage { keys, mut messages, of_other_session, chat_start, chat_latest } =
-            (self.decode)(body, ask.limit, self.session())?;
-        tracing::Span::current().record("messages", messages.len());
-        match (chat_start, chat_latest) {
-            (ChatTime::At(oldest), ChatTime::At(newest)) => {
-                self.chat_span = Some(Span { oldest, newest });
-            }
-            (ChatTime::Empty, _) => self.chat_span = None,
-            // An answer that says nothing of it takes nothing back.
-            _ => {}
-        }
-        for message in &mut messages {
-            if let Err(error) = message {
-                let fault = std::mem::replace(error, Error::new(ErrorKind::MalformedMessage, ""));
-                *error = self.at(fault, window).with_attempts(fetch.attempts(), fetch.elapsed());
-            }
-        }
-        let page = Fetched {
-            keys,
-            messages,
-            of_other_session,
-            chat_start,
-            chat_latest,
-            span: self.chat_span,
-            bytes: body.len() as u64,
-        };
-        let outcome = self.plan.receive(window, ask, page);
-        self.stats.duplicates += outcome.duplicates;
-        Ok(outcome.stalled)
-    }
-
-    /// Says which page of the chat the error is about: the one behind the last message that was read there.
-    fn at(&self, error: Error, window: WindowId) -> Error {
-        match self.plan.stopped_at(window) {
-            Some(cursor) => error.at(&self.chat, Some(cursor)),
-            None if self.plan.is_first_request() => error.at(&self.chat, None),
-            None => error.of(&self.chat),
-        }
-    }
-
     /// Lets the next poll ask again after a failure that has been handed out.
     pub(super) fn resume(&mut self) {
         if self.askable && matches!(self.state, State::Ended(End::Failed)) {
@@ -484,7 +390,7 @@ impl<T> Pages<T> {
         top.newest?;
         let position: SyncPosition = top;
         let last = position.ids.last().cloned();
-        let last = last.map(|(timestamp, id)| crate::cursor::Cursor { timestamp, id });
+        let last = last.map(|(timestamp, id)| Cursor { timestamp, id });
         let standing = Standing::OldestFirst { position, last };
         // Whatever is newer than `until` is still to come.
         Some(Checkpoint { until: None, ..self.checkpoint(standing) })
@@ -495,16 +401,10 @@ impl<T> Pages<T> {
         let newest = self.bounds.until.map_or(span.newest, |until| until.min(span.newest));
         let oldest = self.bounds.since.map_or(span.oldest, |since| since.max(span.oldest));
         match self.standing {
-            Standing::NewestFirst { .. } => super::stats::share(newest, oldest, last),
-            Standing::OldestFirst { .. } => super::stats::share(oldest, newest, last),
+            Standing::NewestFirst { .. } => share(newest, oldest, last),
+            Standing::OldestFirst { .. } => share(oldest, newest, last),
         }
     }
-}
-
-fn stalled(stall: Stall, fetch: &Fetch) -> Error {
-    Error::new(ErrorKind::Stalled, stall.to_string())
-        .with_cause(Cause::Stalled { advice: stall.advice() })
-        .with_attempts(fetch.attempts(), fetch.elapsed())
 }
 
 impl<T> fmt::Debug for Pages<T> {
