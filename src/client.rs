@@ -51,27 +51,7 @@ impl Client {
     /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when one is missing or unfit, as in
     /// [`ClientBuilder::build`].
     pub fn from_env() -> Result<Self, Error> {
-        Self::from_variables(|name| std::env::var(name).ok())
-    }
-
-    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let set = |name| variable(name).filter(|value| !value.is_empty());
-        let builder = match (set("TEXTER_BASE_URL"), set("TEXTER_PROJECT")) {
-            (Some(url), _) => Self::builder().base_url(url),
-            (None, Some(project)) => Self::builder().project(project),
-            (None, None) => {
-                return Err(Error::invalid_request(
-                    "neither TEXTER_BASE_URL nor TEXTER_PROJECT is set; set TEXTER_PROJECT to the name \
-                     before .texterchat.com",
-                ));
-            }
-        };
-        let token = set("TEXTER_TOKEN").ok_or_else(|| {
-            Error::invalid_request(
-                "TEXTER_TOKEN is not set; set it to a token with the scope View all chats",
-            )
-        })?;
-        builder.token(token).build()
+        ClientBuilder::from_env()?.build()
     }
 
     /// The messages of one chat, by the chat's `_id`: of `a-z` and `0-9`, at most 256 of them. Nothing is asked for
@@ -155,6 +135,44 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
+    /// What [`Client::from_env`] takes from the environment, for a client that is to have more set than that.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when a variable is missing.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use texter_history::ClientBuilder;
+    ///
+    /// let client = ClientBuilder::from_env()?.requests_per_second(10.0).build()?;
+    /// # Ok::<(), texter_history::Error>(())
+    /// ```
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let builder = match (set("TEXTER_BASE_URL"), set("TEXTER_PROJECT")) {
+            (Some(url), _) => Self::default().base_url(url),
+            (None, Some(project)) => Self::default().project(project),
+            (None, None) => {
+                return Err(Error::invalid_request(
+                    "neither TEXTER_BASE_URL nor TEXTER_PROJECT is set; set TEXTER_PROJECT to the name \
+                     before .texterchat.com",
+                ));
+            }
+        };
+        let token = set("TEXTER_TOKEN").ok_or_else(|| {
+            Error::invalid_request(
+                "TEXTER_TOKEN is not set; set it to a token with the scope View all chats",
+            )
+        })?;
+        Ok(builder.token(token))
+    }
+
     /// The project's name, of `a-z`, `0-9` and `-`: the service is asked at
     /// `https://{name}.texterchat.com/server/api/v2`. Either this or [`base_url`](Self::base_url) is needed.
     pub fn project(mut self, name: impl Into<String>) -> Self {
@@ -450,9 +468,10 @@ mod tests {
         let from = |set: &[(&str, &str)]| {
             let set: Vec<(String, String)> =
                 set.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-            Client::from_variables(move |name| {
+            ClientBuilder::from_variables(move |name| {
                 set.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
             })
+            .and_then(ClientBuilder::build)
         };
         let client = from(&[("TEXTER_PROJECT", "acme"), ("TEXTER_TOKEN", "t")]).unwrap();
         assert_eq!(base_of(&client), "https://acme.texterchat.com/server/api/v2");

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
-use texter_history::{Client, ParseTimestampError, Stats, Timestamp};
+use texter_history::{Client, ClientBuilder, ParseTimestampError, Stats, Timestamp};
 
 /// The chat that the built-in server holds.
 pub(crate) const FAKE_CHAT: &str = "67bf11038b24880cc966f799";
@@ -28,9 +28,17 @@ pub(crate) struct Service {
 pub(crate) async fn connect(
     chats: impl FnOnce() -> Vec<(String, Vec<FakeMessage>)>,
 ) -> Result<Service, Box<dyn Error>> {
+    connect_with(chats, |client| client).await
+}
+
+/// The same with a client that has more set than its address and token.
+pub(crate) async fn connect_with(
+    chats: impl FnOnce() -> Vec<(String, Vec<FakeMessage>)>,
+    set: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> Result<Service, Box<dyn Error>> {
     let named = ["TEXTER_BASE_URL", "TEXTER_PROJECT", "TEXTER_TOKEN"];
     if named.iter().any(|name| std::env::var_os(name).is_some()) {
-        return Ok(Service { client: Client::from_env()?, fake: None });
+        return Ok(Service { client: set(ClientBuilder::from_env()?).build()?, fake: None });
     }
     eprintln!("No TEXTER_* variable is set: reading made-up messages from a built-in server.");
     let mut server = FakeTexter::builder();
@@ -38,7 +46,8 @@ pub(crate) async fn connect(
         server = server.chat(FakeChat::new(id).messages(messages));
     }
     let server = server.start().await?;
-    let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    let client = Client::builder().base_url(server.base_url()).token(server.token());
+    let client = set(client).build()?;
     Ok(Service { client, fake: Some(server) })
 }
 

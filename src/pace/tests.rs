@@ -194,27 +194,37 @@ async fn first_come_first_served() {
     assert_eq!(seen.lock().unwrap().len(), 30);
 }
 
-/// A chat of many pages does not keep short ones waiting for longer than their share.
+/// A chat of 10,000 pages, read by eight requests at once, does not keep short ones waiting for longer than twice their
+/// share.
 #[tokio::test(start_paused = true)]
 async fn a_long_chat_starves_no_short_one() {
-    let (client, _) =
-        limited(Bucket::new(1e9, 1e9), Says::Nothing, |client| client.with_pace(10.0));
-    // One chat read by eight streams at once stands for one with as many requests under way.
-    let long = join_all((0..8).map(|_| async {
-        for _ in 0..100 {
-            let _ = read(chat(&client)).await;
+    let model = Model::documented(100_000);
+    let (client, transport) = Scripted::with_retry(RetryPolicy::default(), move |ask, number| {
+        Reply::Late(LATENCY, Box::new(answer(&model, ask, number)))
+    });
+    let client = client.with_pace(10.0);
+    let long = async {
+        let mut stream = client.messages(CHAT).page_size(10).concurrency(8).stream();
+        while let Some(message) = stream.next().await {
+            message.unwrap();
         }
-    }));
+    };
     let short = async {
-        let began = Instant::now();
-        join_all((0..20).map(|_| read(chat(&client)))).await;
-        began.elapsed()
+        // The long one has come up to its eight requests.
+        tokio::time::sleep(5 * SECOND).await;
+        let (began, before) = (Instant::now(), transport.count());
+        let three_pages = || client.messages(CHAT).page_size(10).max_messages(30).stream();
+        let read = join_all((0..20).map(|_| three_pages().count())).await;
+        assert_eq!(read, [30; 20]);
+        (began.elapsed(), transport.count() - before)
     };
     tokio::select! {
-        _ = long => panic!("the long one was done first"),
-        took = short => {
-            // Sixty requests in turn with eight others: 60 × 28 / 20 turns of a tenth of a second.
+        () = long => panic!("the long one was done first"),
+        (took, requests) = short => {
+            // Sixty requests are six seconds' worth.
             assert!(took < 2 * 6 * SECOND, "{took:?}");
+            // The long one went on meanwhile: it is fair to it, too.
+            assert!(requests > 60 + 15, "{requests}");
         }
     }
 }
