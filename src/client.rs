@@ -106,6 +106,14 @@ impl Client {
         let endpoint = Endpoint { retry, pace, ..Endpoint::new(base.clone(), transport) };
         Self { endpoint: Arc::new(endpoint) }
     }
+
+    #[cfg(test)]
+    pub(crate) fn with_max_body_bytes(self, max_body_bytes: u64) -> Self {
+        let Endpoint { base, transport, retry, .. } = &*self.endpoint;
+        let (transport, retry) = (Arc::clone(transport), retry.clone());
+        let endpoint = Endpoint { retry, max_body_bytes, ..Endpoint::new(base.clone(), transport) };
+        Self { endpoint: Arc::new(endpoint) }
+    }
 }
 
 impl fmt::Debug for Client {
