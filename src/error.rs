@@ -37,12 +37,12 @@ pub enum ErrorKind {
     InvalidRequest,
     /// 401: the token is wrong or has been withdrawn. Never retried.
     Unauthorized,
-    /// 403: the token lacks the scope **View all chats** (page "Authentication"). Never retried.
+    /// 403: the token lacks the scope **View all chats**. Never retried.
     Forbidden,
     /// 404: there is no such chat, or the address leads elsewhere. Never retried.
     NotFound,
-    /// 429: asked too often, or another request of the client was told to wait for very long. Retried, not sooner
-    /// than `Retry-After` says.
+    /// 429: the client asked too often. Or the server told another request of the client to wait for longer than
+    /// [`max_retry_after`](crate::RetryPolicy::max_retry_after). Retried, but not before `Retry-After` is over.
     RateLimited,
     /// 5xx: the server failed. 500, 502, 503 and 504 are retried: reading twice changes nothing.
     Server,
@@ -50,8 +50,8 @@ pub enum ErrorKind {
     Status,
     /// No complete answer within the time allowed. Retried: reading twice changes nothing.
     Timeout,
-    /// The connection could not be made, or broke before the end of the answer. Retried likewise, unless it
-    /// would fail again (see [`Error::is_retryable`]).
+    /// The connection could not be made, or broke before the end of the answer. Retried, because reading twice changes
+    /// nothing, unless it would fail again (see [`Error::is_retryable`]).
     Transport,
     /// The body was longer than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes). Never retried.
     BodyTooLarge,
@@ -60,8 +60,8 @@ pub enum ErrorKind {
     /// One message that cannot be read. The others of its page are unharmed and the stream goes on. Never
     /// retried: the page as such arrived.
     MalformedMessage,
-    /// The server cannot be got past: the walk would have to repeat itself or to lose messages. Never
-    /// retried: the server answered, and would again.
+    /// The stream cannot get past what the server answers without repeating or losing messages. The error says why. Never
+    /// retried, because the server would answer the same.
     Stalled,
 }
 
@@ -262,11 +262,12 @@ impl Error {
         self.0.retry_after
     }
 
-    /// Whether asking again later may succeed: transport, timeout, rate limit, 408, 500, 502, 503, 504. Of the transport's
-    /// failures these stay: a name that does not exist, a certificate that is not trusted, a port that does
-    /// not speak TLS, and a poll outside of any tokio runtime.
+    /// Whether asking again later may succeed. The stream has already retried as its
+    /// [`RetryPolicy`](crate::RetryPolicy) allows.
     ///
-    /// The stream has already retried as its [`RetryPolicy`](crate::RetryPolicy) allows.
+    /// `true` for a failed connection, a timeout, a rate limit, and the statuses 408, 429, 500, 502, 503 and 504. `false`
+    /// for everything else, and for failed connections that need a change first: a name that does not exist, a
+    /// certificate that is not trusted, a port that does not speak TLS, and a poll outside of any tokio runtime.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.status {

@@ -168,7 +168,7 @@
 //!
 //! # Texter's reference
 //!
-//! The docs of this crate name the pages of Texter's API reference. What the crate takes from each:
+//! What this crate takes from each page of Texter's API reference:
 //!
 //! | page | what for |
 //! |---|---|

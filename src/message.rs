@@ -26,7 +26,7 @@ pub use parts::{
 pub use vocabulary::{Channel, ChatStatus, Direction, MediaKind, MessageKind, Status, UnknownWord};
 
 object! {
-    /// One message of a chat (page "The Message object").
+    /// One message of a chat.
     ///
     /// Regular messages carry the conversation; system messages ([`is_system`](Self::is_system)) record
     /// assignments and status changes and have no direction, status or content. Only `id` and `timestamp`
@@ -215,7 +215,7 @@ impl Message {
     }
 
     /// The provider's message id (`channelInfo.id`), the only one that a webhook about a status change
-    /// carries (page "Message Status Changed").
+    /// carries.
     #[must_use]
     pub fn provider_id(&self) -> Option<&str> {
         Some(self.channel_info.as_ref()?.id.as_ref()?.as_str())
