@@ -67,10 +67,13 @@ pub enum ErrorKind {
 
 /// Why a stream could not go on, or one message could not be read.
 ///
-/// Its `Display` says what failed, for which chat and where, after how many attempts, and what to do about it.
-/// Its `Debug` says the same between the kind and the causes, because that is what a `main` that returns a
-/// `Result` prints. Neither the token nor the text of a message is in `Display`, `Debug` or the
-/// [`source`](StdError::source) chain; the only way to an unreadable message is [`raw_message`](Self::raw_message).
+/// `Display` says what failed, for which chat and page, after how many attempts, and what to do about it. `Debug` says the
+/// same, with the kind before it and the causes behind it, because a `main` that returns a `Result` prints `Debug`.
+///
+/// Neither the token nor the text of a message is in `Display`, `Debug` or the [`source`](StdError::source) chain. Only
+/// [`raw_message`](Self::raw_message) gives the text of a message that could not be read.
+///
+/// Which fault leads to which kind, and what is retried: see *When something fails* on the [crate's front page](crate).
 ///
 /// # Examples
 ///
@@ -285,8 +288,8 @@ impl Error {
         self.0.cause == Some(Cause::Unanswered)
     }
 
-    /// How often the page was asked for, retries included; 0 when nothing was sent. Of a message that cannot
-    /// be read: how often its page was.
+    /// How often the page was asked for, retries included. 0 when nothing was sent. For a message that cannot be read, it
+    /// is how often its page was asked for.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts

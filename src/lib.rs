@@ -149,7 +149,8 @@
 //! sent any more, so no combinator can spin on the error. [`MessageStream::resume`] goes on in place; a [`Checkpoint`] goes on
 //! in another process.
 //!
-//! **Secrets.** Neither the token nor a message's text is in any error or trace.
+//! **Secrets.** Neither the token nor a message's text is shown by any error or trace. Only [`Error::raw_message`] gives
+//! the text of a message that could not be read.
 //!
 //! # Features
 //!
@@ -192,7 +193,7 @@
 //! | `reqwest` 0.13 | [`ClientBuilder::http_client`] |
 //! | `tokio` 1 | the runtime that streams run in |
 //! | `jiff` 1, `chrono` 0.4, `time` 0.3 | conversions of [`Timestamp`], each only with the feature of its name |
-//! | `bytes` 1 | bodies of faults, only with the feature `testing` |
+//! | `bytes` 1 | bodies of scripted faults, only with the feature `testing` |
 //!
 //! All others can change without notice.
 //!
