@@ -16,23 +16,24 @@ use crate::position::Standing;
 use crate::timestamp::Timestamp;
 use line::{read_fields, write_fields};
 
-/// Where the last message handed out left a walk: enough to go on from there, in another process too,
-/// without losing or repeating a message.
+/// Where a stream stands: right behind the last message handed out. Another stream goes on from there, in another
+/// process too, without losing or repeating a message.
 ///
-/// **Which way it goes on.** A checkpoint of a newest-first walk goes on towards *older* messages: resumed after the end
-/// of the chat was reached, it brings nothing. A checkpoint of an
-/// [`oldest_first`](crate::Messages::oldest_first) walk is the token to sync with: resumed tomorrow, it brings what is
-/// new. To go on forwards after a newest-first walk, save
-/// [`MessageStream::newest_checkpoint`](crate::MessageStream::newest_checkpoint).
+/// **Which way it goes on.** The checkpoint of an [`oldest_first`](crate::Messages::oldest_first) stream is the one to sync
+/// with: resumed tomorrow, it brings what is new. The checkpoint of a newest-first stream goes on towards *older* messages:
+/// resumed after the chat's first message was reached, it brings nothing. To go on forwards after a newest-first stream,
+/// save [`MessageStream::newest_checkpoint`](crate::MessageStream::newest_checkpoint).
 ///
-/// It carries the chat, the bot session, the bounds and the direction of the walk, the last message handed out, and the
-/// ids already handed out at that message's timestamp (with a [`lookback`](crate::Messages::lookback), those within
-/// it), because the endpoint sends these again (page "Get Messages of a Chat"). It holds no text of any message and no
-/// token.
+/// **What it does not bring.** A message that changed (a new status, an edit, a deletion) is not new: read the last days
+/// again by [`since`](crate::Messages::since). A message that arrived late, with an older timestamp, comes only with a
+/// [`lookback`](crate::Messages::lookback).
 ///
-/// `Display` gives one line of printable ASCII without spaces, fit for a database column or a flag;
-/// `FromStr` takes it back. Serde uses the same line. A checksum guards it: a line that was cut or
-/// altered is an error.
+/// **What it holds:** the chat, the bot session, the bounds and the direction; the last message handed out; and the ids
+/// handed out at its timestamp, because the server sends these messages again. With a lookback, it holds all ids within
+/// it. It holds no text of a message and no token.
+///
+/// **Its form.** `Display` gives one line of printable ASCII without spaces, for a database column or a flag. `FromStr`
+/// reads it. Serde uses the same line. A checksum guards the line: one that was cut or altered is an error.
 ///
 /// # Examples
 ///

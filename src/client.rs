@@ -19,9 +19,8 @@ use crate::transport::{HttpTransport, Transport};
 
 /// A way to the chats of one Texter project.
 ///
-/// Cloning it copies one pointer; all clones share the connections and the pace at which requests go out. One client
-/// for all chats that are read with a token keeps that token's rate limit. Its `Debug` shows no secret.
-///
+/// Cloning it copies one pointer. All clones share the connections and the pace at which requests go out. So use one
+/// client for all chats that are read with one token: it keeps the token's rate limit. `Debug` shows no secret.
 /// # Examples
 ///
 /// ```
@@ -43,21 +42,20 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// A client for `TEXTER_BASE_URL`, or else for `TEXTER_PROJECT`, with the token `TEXTER_TOKEN`. An
-    /// empty variable counts as unset.
-    ///
+    /// A client from environment variables: `TEXTER_BASE_URL`, or else `TEXTER_PROJECT`, and `TEXTER_TOKEN`. An empty variable
+    /// counts as not set.
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when one is missing or unfit, as in
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when a variable is missing or cannot be used, as in
     /// [`ClientBuilder::build`].
     pub fn from_env() -> Result<Self, Error> {
         ClientBuilder::from_env()?.build()
     }
 
-    /// The messages of one chat, by the chat's `_id`: of `a-z` and `0-9`, at most 256 of them. Nothing is asked for
-    /// yet; an id that cannot be asked for is the stream's first and only item, an `Err` of kind
-    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
+    /// A query for the messages of one chat. Nothing is sent yet.
     ///
+    /// `chat` is the chat's `_id`: 1 to 256 characters of `a-z` and `0-9`. With any other id, the stream's first and only item
+    /// is an `Err` of kind [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
     /// # Examples
     ///
     /// A `&str`, a `String`, a [`ChatId`] and a `&ChatId` all fit:
@@ -181,23 +179,25 @@ impl ClientBuilder {
         Ok(builder.token(token))
     }
 
-    /// The project's name, of `a-z`, `0-9` and `-`: the service is asked at
+    /// The project's name: the part before `.texterchat.com`, of `a-z`, `0-9` and `-`. Requests go to
     /// `https://{name}.texterchat.com/server/api/v2`. Either this or [`base_url`](Self::base_url) is needed.
     pub fn project(mut self, name: impl Into<String>) -> Self {
         self.project = Some(name.into());
         self
     }
 
-    /// Everything before `/messages/…`, with or without a trailing slash, instead of a project. Plain
-    /// `http` is taken only to this machine itself, because the token would travel in the clear; and it goes past
-    /// any proxy that the environment names, which would read it.
+    /// The address of the API: everything before `/messages/…`, with or without a trailing slash. It stands in place of a
+    /// project.
+    ///
+    /// Plain `http` is taken only to this machine itself, because the token is not encrypted there. Such requests do not go
+    /// through a proxy from the environment, because the proxy could read the token.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
     }
 
-    /// The token, with the scope **View all chats** (page "Authentication"). It is needed. Whoever holds
-    /// it can read the inbox, so it is wiped from memory when the last clone of the client goes.
+    /// The token. It is needed, and must have the scope **View all chats**. Whoever holds it can read the whole inbox. It is
+    /// wiped from memory when the last clone of the client is dropped.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(SecretString::from(token.into()));
         self
@@ -211,32 +211,34 @@ impl ClientBuilder {
 
     /// The longest that one attempt may take, from connecting to the last byte. Default 60 seconds.
     ///
-    /// It ends a connection that is not made, an answer that does not begin, silence in the middle of a
-    /// body, and a server that sends a byte a second. It runs only while somebody polls the stream, and not while
-    /// the request waits for its turn. Zero is refused.
+    /// It covers a connection that is not made, an answer that does not begin, silence in the middle of a body, and a server
+    /// that sends one byte a second. Time during which you do not poll does not count. Time during which the request waits for
+    /// its turn does not count either. Zero is refused.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The longest body that is taken, in bytes, counted as it arrives and decompressed. Default 64 MiB; zero is
-    /// refused. A longer one is an error of kind [`BodyTooLarge`](crate::ErrorKind::BodyTooLarge).
+    /// The longest body that is taken, in bytes after decompression. Default 64 MiB. Zero is refused.
+    ///
+    /// The bytes are counted as they arrive. A longer body is an error of kind
+    /// [`BodyTooLarge`](crate::ErrorKind::BodyTooLarge). Reading ahead stops while the bodies of the pages that wait add up to more
+    /// than this.
     pub fn max_body_bytes(mut self, bytes: u64) -> Self {
         self.max_body_bytes = Some(bytes);
         self
     }
 
-    /// The most requests that the client sends in a second, over all its streams and clones. Default: as many as
-    /// the server takes.
+    /// The most requests that the client sends in a second, over all its streams and clones. Default: as many as the server
+    /// takes.
     ///
-    /// They go out evenly from the first one on, one every `1 / requests` seconds and no two at once, whichever
-    /// stream has waited longest. Numbers below one are fine: 0.5 is a request every two seconds. Zero, a
-    /// negative number and one that is not finite are refused by [`build`](Self::build).
+    /// The requests go out evenly, one every `1 / requests` seconds, and the stream that has waited longest comes first.
+    /// Numbers below one are fine: 0.5 is a request every two seconds. [`build`](Self::build) refuses zero, negative numbers
+    /// and what is not finite.
     ///
-    /// It is not needed to keep a server's rate limit: after a 429, or a 503 with `Retry-After`, all streams of the
-    /// client wait, and find out how fast they may go on. It saves the refusals if the limit is known, and leaves
-    /// a part of it to others who use the same token.
-    ///
+    /// You do not need it to keep a server's rate limit. After a 429, or a 503 with `Retry-After`, all streams of the client
+    /// wait, and then find out how fast they may go on. But if you know the limit, this avoids the refusals. It also leaves a
+    /// part of the limit to others who use the same token.
     /// # Examples
     ///
     /// ```
@@ -262,21 +264,18 @@ impl ClientBuilder {
         self
     }
 
-    /// The caller's own HTTP client, for a proxy, a certificate or a shared pool.
+    /// Your own HTTP client, for a proxy, a certificate or a shared pool. Set three things in it:
     ///
-    /// **Switch redirects off in it** (`reqwest::redirect::Policy::none()`): the token belongs to one host.
-    /// An answer from another URL than was asked is refused. Switch its retries off, too
-    /// (`reqwest::retry::never()`): the crate does its own.
+    /// - **No redirects** (`reqwest::redirect::Policy::none()`), because the token belongs to one host. An answer from another
+    ///   URL than was asked is refused.
+    /// - **No retries** (`reqwest::retry::never()`), because this crate does its own.
+    /// - **HTTP/1.1 only** (`reqwest::ClientBuilder::http1_only`). reqwest speaks HTTP/2 as soon as any crate of the program
+    ///   switches on its feature `http2`. Then all requests to a host share one connection and its window. The bodies of
+    ///   streams that you do not poll fill that window, and every other stream waits until its timeout.
     ///
-    /// **Let it speak HTTP/1.1 only** (`reqwest::ClientBuilder::http1_only`), as the crate's own does. reqwest speaks
-    /// HTTP/2 as soon as any crate of the program switches its feature `http2` on, and then all requests to a host
-    /// share one connection and its window. The bodies of streams that are not polled, such as pages that
-    /// [`prefetch`](crate::Messages::prefetch) asked for, fill that window, and every other stream waits until its
-    /// timeout.
-    ///
-    /// Its connections belong to the tokio runtimes that they were made in: one that was made in a runtime that
-    /// is there but does not run (a current-thread runtime outside of `block_on`) answers in no other. The
-    /// crate's own client keeps them apart; a caller's is best used in one runtime.
+    /// Use your client in one runtime. Its connections belong to the tokio runtime that they were made in. If that runtime
+    /// exists but does not run (a current-thread runtime outside of `block_on`), they do not answer in another one. The
+    /// crate's own client keeps the connections of each runtime apart.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http_client = Some(client);
         self
@@ -286,9 +285,12 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the project or the URL is
-    /// missing, unfit or plain `http` to another machine, when the token is missing or cannot be a header,
-    /// when a limit is zero or no number, or when the HTTP client cannot be made.
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when:
+    ///
+    /// - the project or the URL is missing, cannot be used, or is plain `http` to another machine;
+    /// - the token is missing or cannot be a header;
+    /// - a limit is zero or not a number;
+    /// - the HTTP client cannot be made.
     pub fn build(self) -> Result<Client, Error> {
         let base = match (self.base_url, self.project) {
             (Some(_), Some(_)) => {

@@ -37,12 +37,12 @@ pub enum ErrorKind {
     InvalidRequest,
     /// 401: the token is wrong or has been withdrawn. Never retried.
     Unauthorized,
-    /// 403: the token lacks the scope **View all chats** (page "Authentication"). Never retried.
+    /// 403: the token lacks the scope **View all chats**. Never retried.
     Forbidden,
     /// 404: there is no such chat, or the address leads elsewhere. Never retried.
     NotFound,
-    /// 429: asked too often, or another request of the client was told to wait for very long. Retried, not sooner
-    /// than `Retry-After` says.
+    /// 429: the client asked too often. Or the server told another request of the client to wait for longer than
+    /// [`max_retry_after`](crate::RetryPolicy::max_retry_after). Retried, but not before `Retry-After` is over.
     RateLimited,
     /// 5xx: the server failed. 500, 502, 503 and 504 are retried: reading twice changes nothing.
     Server,
@@ -50,8 +50,8 @@ pub enum ErrorKind {
     Status,
     /// No complete answer within the time allowed. Retried: reading twice changes nothing.
     Timeout,
-    /// The connection could not be made, or broke before the end of the answer. Retried likewise, unless it
-    /// would fail again (see [`Error::is_retryable`]).
+    /// The connection could not be made, or broke before the end of the answer. Retried, because reading twice changes
+    /// nothing, unless it would fail again (see [`Error::is_retryable`]).
     Transport,
     /// The body was longer than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes). Never retried.
     BodyTooLarge,
@@ -60,17 +60,20 @@ pub enum ErrorKind {
     /// One message that cannot be read. The others of its page are unharmed and the stream goes on. Never
     /// retried: the page as such arrived.
     MalformedMessage,
-    /// The server cannot be got past: the walk would have to repeat itself or to lose messages. Never
-    /// retried: the server answered, and would again.
+    /// The stream cannot get past what the server answers without repeating or losing messages. The error says why. Never
+    /// retried, because the server would answer the same.
     Stalled,
 }
 
 /// Why a stream could not go on, or one message could not be read.
 ///
-/// Its `Display` says what failed, for which chat and where, after how many attempts, and what to do about it.
-/// Its `Debug` says the same between the kind and the causes, because that is what a `main` that returns a
-/// `Result` prints. Neither the token nor the text of a message is in `Display`, `Debug` or the
-/// [`source`](StdError::source) chain; the only way to an unreadable message is [`raw_message`](Self::raw_message).
+/// `Display` says what failed, for which chat and page, after how many attempts, and what to do about it. `Debug` says the
+/// same, with the kind before it and the causes behind it, because a `main` that returns a `Result` prints `Debug`.
+///
+/// Neither the token nor the text of a message is in `Display`, `Debug` or the [`source`](StdError::source) chain. Only
+/// [`raw_message`](Self::raw_message) gives the text of a message that could not be read.
+///
+/// Which fault leads to which kind, and what is retried: see *When something fails* on the [crate's front page](crate).
 ///
 /// # Examples
 ///
@@ -262,11 +265,12 @@ impl Error {
         self.0.retry_after
     }
 
-    /// Whether asking again later may succeed: transport, timeout, rate limit, 408, 500, 502, 503, 504. Of the transport's
-    /// failures these stay: a name that does not exist, a certificate that is not trusted, a port that does
-    /// not speak TLS, and a poll outside of any tokio runtime.
+    /// Whether asking again later may succeed. The stream has already retried as its
+    /// [`RetryPolicy`](crate::RetryPolicy) allows.
     ///
-    /// The stream has already retried as its [`RetryPolicy`](crate::RetryPolicy) allows.
+    /// `true` for a failed connection, a timeout, a rate limit, and the statuses 408, 429, 500, 502, 503 and 504. `false`
+    /// for everything else, and for failed connections that need a change first: a name that does not exist, a
+    /// certificate that is not trusted, a port that does not speak TLS, and a poll outside of any tokio runtime.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.status {
@@ -284,8 +288,8 @@ impl Error {
         self.0.cause == Some(Cause::Unanswered)
     }
 
-    /// How often the page was asked for, retries included; 0 when nothing was sent. Of a message that cannot
-    /// be read: how often its page was.
+    /// How often the page was asked for, retries included. 0 when nothing was sent. For a message that cannot be read, it
+    /// is how often its page was asked for.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts

@@ -26,10 +26,10 @@ enum Order {
     Follow(Duration),
 }
 
-/// A query: which messages of a chat are read, and in what pages. It sends nothing and its setters never
-/// fail; a value that cannot be asked for is the stream's first and only item, an `Err` of kind
-/// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), with no request sent.
+/// A query: which messages of a chat are read, in which order and in what pages.
 ///
+/// It sends nothing, and its setters never fail. If a value cannot be asked for, the stream's first and only item is an
+/// `Err` of kind [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and no request is sent.
 /// # Examples
 ///
 /// The messages of one month, newest first:
@@ -95,22 +95,21 @@ impl Messages {
         }
     }
 
-    /// How many messages a request asks for (`limit`). Default 50, as the endpoint's. At least 1.
+    /// How many messages a request asks for (`limit`). Default 50, as the server's own. 0 is refused.
     ///
-    /// The server may give fewer. A group of messages that share one timestamp and fill a page is asked
-    /// for with a larger `limit`, because only that can lead past it.
+    /// The server may give fewer. If more messages share one timestamp than fit a page, the stream asks for a larger page
+    /// by itself, because only that leads past them.
     pub fn page_size(mut self, messages: u32) -> Self {
         self.bounds.page_size = messages;
         self
     }
 
-    /// Lets the pages grow: the first request asks for [`page_size`](Self::page_size) messages, each
-    /// further one for twice as many as the one before, up to this. So the first message comes quickly, and a
-    /// long history costs few requests. Default: the page size, no growth. Less than the page size is refused.
+    /// Lets the pages grow. The first request asks for [`page_size`](Self::page_size) messages, and each further one for
+    /// twice as many as the one before, up to this number. So the first message comes quickly, and a long history costs few
+    /// requests. Default: the page size, so pages do not grow. A number below the page size is refused.
     ///
-    /// If the server gives fewer than asked although the chat goes on, the walk stays with what it gave;
-    /// if it answers 413, with half; in neither case with less than the page size.
-    ///
+    /// If the server gives fewer messages than asked for although the chat goes on, the pages keep the size that it gave.
+    /// If it refuses a size with 413, they shrink to half. They never shrink below the page size.
     /// # Examples
     ///
     /// ```
@@ -136,56 +135,54 @@ impl Messages {
         self
     }
 
-    /// Leaves out messages older than this; those of this very time are read. Default: none are left out. Costs
-    /// no extra request. Later than [`until`](Self::until) it is refused as the type's documentation says.
+    /// Leaves out messages older than this time. Messages of exactly this time are read. Default: none are left out.
+    ///
+    /// It costs no extra request. A time after [`until`](Self::until) is refused.
     pub fn since(mut self, time: Timestamp) -> Self {
         self.bounds.since = Some(time);
         self
     }
 
-    /// Leaves out messages newer than this; those of this very time are read. Default: none are left out. Before
-    /// 1970 it is refused.
+    /// Leaves out messages newer than this time. Messages of exactly this time are read. Default: none are left out.
     ///
-    /// The endpoint is asked for what is up to a millisecond newer (`beforeTime`, page "Get Messages of a Chat"),
-    /// because of that very time it leaves out one message, or all with a later id; what is too new is dropped.
-    /// Where a whole page is, that costs another request.
+    /// It can cost one extra request. A time before 1970 is refused, because the server cannot be asked for it.
     pub fn until(mut self, time: Timestamp) -> Self {
         self.bounds.until = Some(time);
         self
     }
 
-    /// Reads only the messages of one bot session (`botSessionId`, of `a-z` and `0-9`, at most 256 of them; page "Get
-    /// Messages of a Chat"). Default: those of all sessions and of none.
+    /// Reads only the messages of one bot session. Default: all messages, of any session or of none.
+    ///
+    /// The id is what messages carry as `botSessionId`: 1 to 256 characters of `a-z` and `0-9`.
     pub fn bot_session(mut self, id: impl Into<BotSessionId>) -> Self {
         self.bounds.bot_session = Some(id.into());
         self
     }
 
-    /// Ends the stream after this many messages in all. Default: no end but the chat's. The last request asks for no
-    /// more than are left.
+    /// Ends the stream after this many messages in all, not per page. Default: no limit. The last request asks for no more
+    /// messages than are still wanted.
     ///
-    /// A message that cannot be read counts as one. After [`resume_from`](Self::resume_from) the count
-    /// starts anew. With 0 the stream ends at once and asks for nothing.
+    /// A message that cannot be read counts too. After [`resume_from`](Self::resume_from), the count starts anew. With 0 the
+    /// stream ends at once and sends no request.
     pub fn max_messages(mut self, messages: usize) -> Self {
         self.bounds.max_messages = Some(u64::try_from(messages).unwrap_or(u64::MAX));
         self
     }
 
-    /// Lets polls fetch pages ahead, of which at most this many wait behind the one in hand. Default 0: the
-    /// next page is asked for only when a poll finds nothing in hand. Any number is taken; 1 hides the latency
-    /// of a server that is faster than the caller, more even out one that is now slow and now fast.
+    /// Reads pages ahead: at most this many pages wait behind the one in hand. Default 0: the next page is asked for only
+    /// when a poll finds no message in hand.
     ///
-    /// It hides the server's latency behind the caller's own work, and costs the memory of the pages that
-    /// wait. Nothing is sent but by a poll, and dropping the stream abandons what is under way. An error waits
-    /// its turn behind the messages before it.
+    /// While you work on one page, the next one arrives. So 1 hides the server's latency if you are slower than the server.
+    /// More pages help where the server is now slow and now fast. The pages that wait cost memory; reading ahead stops while
+    /// their bodies add up to more than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes). Only polls send requests. An
+    /// error waits behind the messages that came before it.
     ///
-    /// A page is asked for as early as the first message of the one before has arrived, because pages are
-    /// ascending and so their first message is the next cursor. If that page turns out not to have been
-    /// ascending, to be short or the last, the early answer is discarded
-    /// ([`Stats::discarded`](crate::Stats::discarded)) and the right one, if any, asked for. There is no such
-    /// head start before the first answer, where a first message takes more than 64 KiB, and where the server
-    /// leaves the next cursor in doubt (no `minTime`, more messages of one time than a page holds).
-    ///
+    /// The stream asks for a page as soon as the first message of the page before it has arrived, because that message is
+    /// the next cursor. Sometimes this guess turns out wrong: the page before was the last, was short, or was not in order.
+    /// Then the early page is thrown away, counted in [`Stats::discarded`](crate::Stats::discarded), and the right one is
+    /// asked for. The stream cannot ask so early before its first answer, or if a first message takes more than 64 KiB. The
+    /// same holds where the next cursor is in doubt: without `minTime`, or with more messages of one timestamp than fit a
+    /// page.
     /// # Examples
     ///
     /// ```
@@ -212,14 +209,12 @@ impl Messages {
         self
     }
 
-    /// Leaves out the messages that cannot be read, instead of handing each out as an `Err` of kind
-    /// [`MalformedMessage`](crate::ErrorKind::MalformedMessage) or in [`Page::malformed`](crate::Page::malformed).
-    /// Default: they are handed out.
+    /// Leaves out messages that cannot be read. Default: each is an `Err` of kind
+    /// [`MalformedMessage`](crate::ErrorKind::MalformedMessage), or stands in [`Page::malformed`](crate::Page::malformed).
     ///
-    /// Nothing is left out in silence: [`Stats::malformed`](crate::Stats::malformed) counts them, and each is told to
-    /// `tracing` as a warning, with the chat, its `_id` and the [field](crate::Error::path) at fault, but without its
-    /// text. The checkpoint passes over them, and [`max_messages`](Self::max_messages) counts them.
-    ///
+    /// They are not left out in silence. [`Stats::malformed`](crate::Stats::malformed) counts them. Each is a warning for
+    /// `tracing`, with the chat, the message's `_id` and the [field](crate::Error::path) at fault, but without its text. The
+    /// checkpoint passes over them, and [`max_messages`](Self::max_messages) counts them.
     /// # Examples
     ///
     /// ```
@@ -249,23 +244,26 @@ impl Messages {
         self
     }
 
-    /// Reads the chat from its beginning (or from [`since`](Self::since)) up to what was its newest message when the
-    /// walk began (or up to [`until`](Self::until)), oldest first. Within one timestamp the order is the server's.
-    /// Default: newest first.
+    /// Reads oldest first. Default: newest first.
     ///
-    /// The endpoint only goes backwards, so the stream reads *windows* of time, each backwards, and hands them out from
-    /// old to new. That costs 3 to 20 % more requests than newest first, a few requests before the first message,
-    /// and room for at most 16 pages or 1,600 messages, whichever is more, however long the chat is.
+    /// The stream begins with the chat's first message, or at [`since`](Self::since). It ends with the message that was the
+    /// newest when the stream was first polled, or at [`until`](Self::until). Messages of one timestamp come in the server's
+    /// order.
     ///
-    /// **What is new tomorrow.** The [`checkpoint`](crate::MessageStream::checkpoint) of the stream, resumed, brings exactly
-    /// what has come since. If nothing has, that is one request. What is *missed* without a
-    /// [`lookback`](Self::lookback): a message that arrives late, with a timestamp before the checkpoint's. A provider
-    /// that was down for an hour delivers such messages. A change of a message that was handed out (its status, an edit,
-    /// a deletion) is not a new message, and is never handed out.
+    /// The server only pages backwards. So the stream reads *windows* of time, each backwards, and hands them out from old to
+    /// new. This costs 3 to 20 % more requests than newest first, and a few requests before the first message. At most 16
+    /// pages or 1,600 messages wait, whichever is more, however long the chat is.
     ///
-    /// A [`bot_session`](Self::bot_session) is read whole and then handed out reversed: it is one conversation with a bot.
-    /// A chat whose server does not say when it began (no `minTime`) is read twice, first for its times alone.
+    /// **What is new tomorrow.** Save the stream's [`checkpoint`](crate::MessageStream::checkpoint). A stream that is resumed
+    /// from it brings exactly what has come since. If nothing has, that costs one request.
     ///
+    /// **What is missed.** A message may arrive late: with a timestamp before the checkpoint's, for example because a
+    /// provider was down for an hour. Without a [`lookback`](Self::lookback), it is missed. A changed message (a new status, an
+    /// edit, a deletion) is not new, and is not handed out again.
+    ///
+    /// **Special cases.** A [`bot_session`](Self::bot_session) is read whole and then handed out reversed, because it is one
+    /// conversation with a bot. If the server does not say when a chat began (no `minTime`), the chat is read twice, the
+    /// first time only for its times.
     /// # Examples
     ///
     /// ```
@@ -303,16 +301,18 @@ impl Messages {
         self
     }
 
-    /// Reads oldest first, and at the newest message the stream does not end: it looks again every `every`, for as long
-    /// as it is polled. The time counts from the end of the last look. Zero is refused.
+    /// Reads oldest first, and does not end at the newest message. Instead the stream looks for new messages again and again,
+    /// for as long as it is polled.
     ///
-    /// The first poll looks at once, and nothing is sent between two looks. A look that finds nothing is one request.
-    /// [`is_caught_up`](crate::MessageStream::is_caught_up) says whether the stream rests. With
-    /// `since(Timestamp::now())` only what is to come is handed out. As with [`oldest_first`](Self::oldest_first), a message
-    /// that arrives late is missed without a [`lookback`](Self::lookback).
+    /// The first poll looks at once. Then the stream waits for `every`, counted from the end of the last look. Between two
+    /// looks it sends nothing. A look that finds nothing costs one request. Zero is refused.
     ///
-    /// A failed look is one `Err`, then `None` until [`resume`](crate::MessageStream::resume), which goes on following.
+    /// [`is_caught_up`](crate::MessageStream::is_caught_up) says whether the stream waits for the next look. With
+    /// `since(Timestamp::now())`, only new messages are handed out. A message that arrives late is missed without a
+    /// [`lookback`](Self::lookback).
     ///
+    /// A look that fails is one `Err`, then `None`. After [`resume`](crate::MessageStream::resume), the stream goes on
+    /// following.
     /// # Examples
     ///
     /// ```
@@ -342,16 +342,15 @@ impl Messages {
         self
     }
 
-    /// Oldest first, lets each run, and each look of [`follow`](Self::follow), read so much of the time behind its
-    /// position again and hand out what had not been there before: messages that arrived late, with a timestamp
-    /// older than ones already handed out. Default: none. Newest first it is refused.
+    /// Finds messages that arrive late, with a timestamp older than ones already handed out. Default: none, they are missed.
     ///
-    /// Late messages come out of order, and are the only ones that do. The checkpoint holds the ids of all messages within
-    /// the lookback, at most 65,536 of them; beyond that the oldest are let go by whole timestamps, and the lookback is
-    /// that much shorter. It counts from the newest message handed out, or from now where that is earlier. A checkpoint
-    /// that was saved with a shorter lookback knows no more ids than that one held, so the first run after it goes no
-    /// further back.
+    /// Each run, and each look of [`follow`](Self::follow), reads this much of the time before its position again, and hands
+    /// out only what was not there before. Late messages come out of order. No other messages do. Newest first, a lookback is
+    /// refused.
     ///
+    /// The time counts back from the newest message handed out, or from now if that is earlier. The checkpoint holds the ids
+    /// of all messages within the lookback, at most 65,536. If there are more, the lookback gets shorter. If you make the
+    /// lookback longer than that of a saved checkpoint, the first run goes no further back than the checkpoint's ids do.
     /// # Examples
     ///
     /// ```
@@ -388,17 +387,15 @@ impl Messages {
         self
     }
 
-    /// Lets the stream have so many requests under way at once, in either direction. Default 1; 0 counts as 1. The
-    /// messages, their order and the checkpoint are the same as without it.
+    /// Sends up to this many requests at once, in either direction. Default 1; 0 counts as 1. The messages, their order and
+    /// the checkpoint are the same as without it.
     ///
-    /// The stream reads several windows of time at once. What is read early waits: at most as many messages as 8
-    /// pages for each request, or 6,400, whichever is more, and never more than
-    /// [`max_body_bytes`](crate::ClientBuilder::max_body_bytes) of bodies. It costs 5 to 20 % more requests, because a window
-    /// is guessed and its last page runs into the one before. All requests share the token's rate limit. A
-    /// [`bot_session`](Self::bot_session) is read with one request at a time.
+    /// The stream reads several windows of time at once. What is read early waits for its turn. At most 6,400 messages wait,
+    /// or for each request 8 pages or 800 messages, whichever is most. Reading ahead also stops while
+    /// their bodies add up to more than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
     ///
-    /// Polls send requests while messages are in hand, as with [`prefetch`](Self::prefetch).
-    ///
+    /// It costs 5 to 20 % more requests. All requests share the token's rate limit. A [`bot_session`](Self::bot_session) is
+    /// read with one request at a time. As with [`prefetch`](Self::prefetch), polls send requests while messages are in hand.
     /// # Examples
     ///
     /// ```
@@ -426,13 +423,15 @@ impl Messages {
         self
     }
 
-    /// Goes on where another walk of the same chat stopped.
+    /// Goes on where another stream of the same chat stopped.
     ///
-    /// The checkpoint's session, bounds and direction fill what this query leaves unset; one that is set differently
-    /// in both, or a checkpoint of another chat, is an error of kind
+    /// What this query does not set, the checkpoint does: bot session, bounds and direction. If both set one of these and they
+    /// differ, or if the checkpoint is of another chat, that is an error of kind
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest). Page sizes, [`concurrency`](Self::concurrency) and
-    /// [`lookback`](Self::lookback) are free to differ. A newest-first checkpoint goes on towards older messages: for what
-    /// is new, resume from [`newest_checkpoint`](crate::MessageStream::newest_checkpoint).
+    /// [`lookback`](Self::lookback) may differ.
+    ///
+    /// A newest-first checkpoint goes on towards *older* messages. For what is new, resume from an oldest-first one or from
+    /// [`newest_checkpoint`](crate::MessageStream::newest_checkpoint).
     pub fn resume_from(mut self, checkpoint: Checkpoint) -> Self {
         self.checkpoint = Some(checkpoint);
         self
@@ -443,23 +442,22 @@ impl Messages {
         self.stream_as()
     }
 
-    /// The messages as a type of the caller's: their own struct, `serde_json::Value`, or
-    /// `Box<serde_json::value::RawValue>` for the JSON text as it came.
+    /// The messages as a type of your own: your own struct, `serde_json::Value`, or `Box<serde_json::value::RawValue>` for the
+    /// JSON text as it came.
     ///
-    /// A message that is no `T` is an `Err` of kind
+    /// A message that does not fit `T` is an `Err` of kind
     /// [`MalformedMessage`](crate::ErrorKind::MalformedMessage) in its place, and the stream goes on.
     pub fn stream_as<T: DeserializeOwned + Send + 'static>(self) -> MessageStream<T> {
         MessageStream::new(self.source(decoder::<T>()))
     }
 
-    /// The messages page by page, each page newest first.
+    /// The messages page by page, in the order of the stream.
     pub fn pages(self) -> PageStream {
         self.pages_as()
     }
 
-    /// The messages page by page as a type of the caller's, as [`stream_as`](Self::stream_as) has them. A message
-    /// that is no `T` is in [`Page::malformed`](crate::Page::malformed).
-    ///
+    /// The messages page by page as a type of your own, as in [`stream_as`](Self::stream_as). A message that does not fit `T`
+    /// is in [`Page::malformed`](crate::Page::malformed).
     /// # Examples
     ///
     /// ```

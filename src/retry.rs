@@ -8,24 +8,26 @@ use crate::error::Error;
 
 /// How often, how long and how soon one page is asked for again after a failure.
 ///
-/// Retried are failures that another attempt may cure: a connection that could not be made or broke, no
-/// complete answer in time, and the statuses 408, 429, 500, 502, 503 and 504. Reading is idempotent, so
-/// asking again loses and repeats nothing. Everything counts per page: a page that arrives clears it.
+/// **What is retried:** a connection that could not be made or that broke, no complete answer in time, and the statuses 408,
+/// 429, 500, 502, 503 and 504. Reading changes nothing on the server, so asking again is safe. What another attempt cannot
+/// cure is not retried: see [`Error::is_retryable`].
 ///
-/// The waits grow exponentially with jitter: the n-th is a random part, at least a tenth, of
-/// `base_delay × 2^(n-1)`, at most `max_delay`. With the defaults they add up to 12 seconds at the least and to
-/// 67 on average, so a server that refuses every connection for ten seconds costs no walk. `Retry-After`
-/// (seconds, or an HTTP date, read against the answer's own `Date`) comes on top of that wait, so that those who
-/// were told the same do not all come back at once; one that cannot be read is ignored.
+/// **All limits are per page.** A page that arrives starts the count anew.
 ///
-/// A refusal (429, or 503 with `Retry-After`) is no attempt. All streams of the client wait for the time that the
-/// server asks for, if it does, and then take turns; for a page that is refused again and again, only that time
-/// counts. With [`none`](Self::none) the first refusal ends the page.
+/// **The waits** grow and are random. The longest n-th wait is `base_delay × 2^(n-1)`, but at most `max_delay`. The real
+/// wait is a random part of that, at least a tenth. With the defaults, the waits of one page add up to at least 12 seconds
+/// and on average 67. So a server that refuses connections for ten seconds costs no walk.
 ///
-/// One more thing is no attempt: the server may close a connection that it had kept alive just as the next request
-/// goes out. Where nothing of an answer had come, the request is sent once more at once, even with
-/// [`none`](Self::none). It shows in [`Stats::requests`](crate::Stats::requests).
+/// **`Retry-After`** (seconds, or an HTTP date, which is read against the answer's own `Date`) is added to that wait. So
+/// streams that were told the same time do not all come back at once. A `Retry-After` that cannot be read is ignored.
 ///
+/// **A refusal** (429, or 503 with `Retry-After`) does not count as an attempt. All streams of the client wait for the time
+/// that the server asks for, and then take turns. A page that is refused again and again ends when its time is used up.
+/// With [`none`](Self::none), the first refusal ends the page.
+///
+/// **A connection kept alive** may be closed by the server just as the next request goes out. If nothing of an answer has
+/// come, the request is sent once more at once, even with [`none`](Self::none). That does not count as an attempt, but it
+/// counts in [`Stats::requests`](crate::Stats::requests).
 /// # Examples
 ///
 /// ```
@@ -72,31 +74,33 @@ impl RetryPolicy {
         self
     }
 
-    /// The longest first wait, `Retry-After` apart. Default half a second; zero waits only as long as the server
-    /// asks.
+    /// The longest first wait, without `Retry-After`. Default half a second. With zero, only `Retry-After` makes a page wait.
     pub fn base_delay(mut self, delay: Duration) -> Self {
         self.base_delay = delay;
         self
     }
 
-    /// The longest wait that the growth leads to. Default 30 seconds. `Retry-After` has a limit of its own.
+    /// The most that a wait can grow to. Default 30 seconds. `Retry-After` has its own limit,
+    /// [`max_retry_after`](Self::max_retry_after).
     pub fn max_delay(mut self, delay: Duration) -> Self {
         self.max_delay = delay;
         self
     }
 
-    /// The time for one page, attempts and waits together. Default 2 minutes. The first attempt has its own
-    /// [`timeout`](crate::ClientBuilder::timeout) whatever this is; a retry gets what is left. Of a time in
-    /// which nobody polls the stream, no more than the timeout of one attempt counts, and of the time in which a
-    /// request waits for its turn, nothing.
+    /// The time for one page, attempts and waits together. Default 2 minutes.
+    ///
+    /// The first attempt always gets its whole [`timeout`](crate::ClientBuilder::timeout). A retry gets at most what is left of
+    /// this time. Time during which a request waits for its turn does not count. Time during which you do not poll counts at
+    /// most as much as the timeout of one attempt.
     pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
         self.max_elapsed = elapsed;
         self
     }
 
-    /// The longest `Retry-After` that is waited for. Default 60 seconds. One that is longer ends the page
-    /// at once, with [`Error::retry_after`] set. Nothing else of the client is sent in that time, either: other
-    /// pages wait for their turn as long as this, and then end in the same way.
+    /// The longest `Retry-After` that is waited for. Default 60 seconds.
+    ///
+    /// A longer one ends the page at once, with [`Error::retry_after`] set. The client sends nothing else during the time that
+    /// the server asked for: other pages wait for their turn as long as this, and then end in the same way.
     pub fn max_retry_after(mut self, wait: Duration) -> Self {
         self.max_retry_after = wait;
         self

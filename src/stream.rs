@@ -33,27 +33,27 @@ pub(crate) use source::{Begin, Source};
 pub use stats::Stats;
 pub use with_checkpoints::WithCheckpoints;
 
-/// The messages of a chat, newest first, each exactly once: a lazy `Stream` over the pages of the endpoint.
+/// The messages of a chat, each exactly once: a lazy `Stream` over the server's pages.
 ///
-/// Made by [`Messages::stream`](crate::Messages::stream). Nothing is sent before the first poll, and the
-/// next page is asked for only when a poll finds nothing in hand (see
-/// [`prefetch`](crate::Messages::prefetch) for the exception). Within one timestamp the order is the
-/// reverse of the server's. It needs a tokio runtime with its timer and I/O (see the crate's `# Panics`).
+/// [`Messages::stream`](crate::Messages::stream) makes it. Nothing is sent before the first poll. The next page is asked
+/// for only when a poll finds no message in hand, unless [`prefetch`](crate::Messages::prefetch) or
+/// [`concurrency`](crate::Messages::concurrency) allows more. Newest first, messages of one timestamp come in the reverse of
+/// the server's order; [oldest first](crate::Messages::oldest_first), in the server's order.
+///
+/// The stream needs a tokio runtime with its timer and I/O (see the crate's `# Panics`).
 ///
 /// # Cancel safety
 ///
-/// Dropping a pending `next()` loses nothing: the request goes on with the next poll and is not sent
-/// again. Dropping the stream aborts its request.
+/// Dropping a pending `next()` loses nothing. The request goes on with the next poll and is not sent again. Dropping the
+/// stream aborts its requests.
 ///
 /// # After an error
 ///
-/// A message that cannot be read is one `Err` of kind
-/// [`MalformedMessage`](crate::ErrorKind::MalformedMessage) in its place, and the stream goes on;
-/// [`skip_malformed`](crate::Messages::skip_malformed) leaves it out instead. A page
-/// that failed, after its retries, is one `Err` behind the messages before it, then `None` for ever, with
-/// no further request: [`resume`](Self::resume) goes on in place, [`checkpoint`](Self::checkpoint) in
-/// another process.
-///
+/// - A message that cannot be read is one `Err` of kind [`MalformedMessage`](crate::ErrorKind::MalformedMessage) in its
+///   place. The stream goes on. [`skip_malformed`](crate::Messages::skip_malformed) leaves such messages out.
+/// - A page that failed after its retries is one `Err`. It comes after the messages before it. Then the stream gives
+///   `None` for ever and sends nothing. [`resume`](Self::resume) goes on in place, [`checkpoint`](Self::checkpoint) in
+///   another process.
 /// # Examples
 ///
 /// ```
@@ -104,12 +104,11 @@ impl<T> MessageStream<T> {
         Self { page, pages, messages: 0, malformed: 0, skip_malformed, least_progress: 0.0 }
     }
 
-    /// Where the **last message handed out** left the walk. It is exact at every moment: before the first
+    /// Where the stream stands: right behind the **last message handed out**. It is exact at every moment: before the first
     /// poll, in the middle of a page, after an `Err`, after the end.
     ///
-    /// Costs a copy of the ids that share the last timestamp. A query that was refused gives back the checkpoint
-    /// that it was to resume from; without one, its line holds the refused ids and cannot be read back.
-    ///
+    /// A call copies the ids that share the last timestamp. If the query was refused, this is the checkpoint that the query
+    /// was to resume from. If there was none, its line holds the refused values and cannot be read back.
     /// # Examples
     ///
     /// ```
@@ -141,10 +140,12 @@ impl<T> MessageStream<T> {
         self.pages.standing_behind(self.handed_out())
     }
 
-    /// Newest first, an *oldest-first* checkpoint right behind the newest message that this walk has handed out (before a
-    /// resume, too): whoever archived a chat backwards can go on forwards from there. `None` while nothing has been
-    /// handed out, and for a stream that is oldest first: its [`checkpoint`](Self::checkpoint) is that.
+    /// After a newest-first walk: the checkpoint to go on forwards from. It is an *oldest-first* checkpoint right behind the
+    /// newest message that this walk has handed out, also before it was resumed. So you can read a chat backwards once, and
+    /// then sync what is new.
     ///
+    /// `None` while nothing has been handed out. `None` for an oldest-first stream too: use its
+    /// [`checkpoint`](Self::checkpoint).
     /// # Examples
     ///
     /// ```
@@ -176,9 +177,9 @@ impl<T> MessageStream<T> {
         self.pages.newest_checkpoint(self.standing())
     }
 
-    /// Oldest first, whether nothing is in hand and the last look found nothing newer: what
-    /// [`follow`](crate::Messages::follow) waits behind, and where a sync ends. Newest first it is `false`.
-    ///
+    /// Whether an oldest-first stream has handed out everything there is: no message is in hand, and the last look found
+    /// nothing newer. Here [`follow`](crate::Messages::follow) waits for the next look, and a sync ends. Newest first, it is
+    /// always `false`.
     /// # Examples
     ///
     /// ```
@@ -207,14 +208,15 @@ impl<T> MessageStream<T> {
         self.page.to_hand_out(self.skip_malformed) == 0 && self.pages.is_caught_up()
     }
 
-    /// The span of the whole chat, from the latest response; `None` before one, and for an empty chat.
+    /// The times of the whole chat's first and newest message, from the latest response. `None` before a response, and for an
+    /// empty chat.
     #[must_use]
     pub fn chat_span(&self) -> Option<Span> {
         self.pages.chat_span()
     }
 
-    /// How much of the time range being walked lies behind, from 0.0 to 1.0; `None` before the first
-    /// response. It never falls, and is 1.0 at the end (not after a failure).
+    /// How much of the time range is done, from 0.0 to 1.0. `None` before the first response. It never falls. At the end it
+    /// is 1.0, but not after a failure.
     #[must_use]
     pub fn progress(&self) -> Option<f64> {
         if self.is_caught_up() || self.end().is_some_and(|end| end != End::Failed) {
@@ -247,22 +249,22 @@ impl<T> MessageStream<T> {
         self.pages.end().filter(|_| self.page.to_hand_out(self.skip_malformed) == 0)
     }
 
-    /// How many messages have been fetched and not yet handed out. Those that cannot be read count, unless
+    /// How many messages have been fetched and not yet handed out. Messages that cannot be read count too, unless
     /// [`skip_malformed`](crate::Messages::skip_malformed) leaves them out.
     #[must_use]
     pub fn in_hand(&self) -> usize {
         self.page.to_hand_out(self.skip_malformed) + self.pages.waiting(self.skip_malformed)
     }
 
-    /// What the walk has cost and brought so far.
+    /// What the stream has cost and brought so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats { messages: self.messages, malformed: self.malformed, ..self.pages.stats() }
     }
 
-    /// After a failed page ended the stream, lets the next poll ask again from the checkpoint; nothing is
-    /// lost or repeated. In any other state, and after a query that could not be asked, it does nothing.
+    /// Goes on after a failed page: the next poll asks again from the checkpoint. Nothing is lost or repeated.
     ///
+    /// In any other state it does nothing. After a query that was refused it does nothing either.
     /// # Examples
     ///
     /// ```

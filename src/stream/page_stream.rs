@@ -19,9 +19,9 @@ use crate::walk::End;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Page<T = Message> {
-    /// Newest first.
+    /// In the order of the stream.
     pub messages: Vec<T>,
-    /// Those that could not be read, newest first; empty with
+    /// Those that could not be read, in the same order; empty with
     /// [`skip_malformed`](crate::Messages::skip_malformed).
     pub malformed: Vec<Error>,
     /// The span of the whole chat, as this page's response stated it or, where that said nothing, the latest
@@ -29,13 +29,12 @@ pub struct Page<T = Message> {
     pub chat_span: Option<Span>,
 }
 
-/// The messages of a chat page by page, newest first: made by
-/// [`Messages::pages`](crate::Messages::pages), or as the caller's own type by
-/// [`Messages::pages_as`](crate::Messages::pages_as).
+/// The messages of a chat, page by page. [`Messages::pages`](crate::Messages::pages) makes it, or
+/// [`Messages::pages_as`](crate::Messages::pages_as) for a type of your own.
 ///
-/// It needs what a [`MessageStream`](crate::MessageStream) needs and behaves as that does, with the same
-/// laziness, order, cancel safety and errors; a page that brings nothing new is not handed out. A message that
-/// cannot be read does not fail its page: it is in [`Page::malformed`].
+/// It behaves as a [`MessageStream`](crate::MessageStream) does: the same order, laziness, cancel safety and errors. A page
+/// that brings nothing new is not handed out. A message that cannot be read does not fail its page: it is in
+/// [`Page::malformed`].
 ///
 /// # Examples
 ///

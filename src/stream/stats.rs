@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::timestamp::Timestamp;
 
-/// What a walk has cost and brought so far.
+/// What a stream has cost and brought so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -13,20 +13,20 @@ pub struct Stats {
     pub requests: u64,
     /// Requests sent again after a failure.
     pub retries: u64,
-    /// Messages handed out; those that could not be read do not count.
+    /// Messages handed out. Those that could not be read do not count.
     pub messages: u64,
     /// Messages that could not be read: handed out as an error, or left out by
     /// [`skip_malformed`](crate::Messages::skip_malformed).
     pub malformed: u64,
-    /// Messages received and dropped: handed out before, or newer than where the walk stood.
+    /// Messages received and dropped: they had been handed out before, or were newer than was asked for.
     pub duplicates: u64,
-    /// Bytes of bodies, decompressed, those of failed attempts included.
+    /// Bytes of bodies after decompression. Those of failed attempts count too.
     pub bytes: u64,
     /// How long the stream's requests waited for their turn, added up: all streams of a client share one pace (see
     /// [`requests_per_second`](crate::ClientBuilder::requests_per_second)).
     pub waited: Duration,
-    /// Pages asked for early in vain: the one before turned out not to be ascending, to be short or the last,
-    /// or failed (see [`prefetch`](crate::Messages::prefetch)). Their requests count among `requests`.
+    /// Pages asked for early and thrown away, because the page before turned out to be the last, to be short, not to be
+    /// ascending, or failed (see [`prefetch`](crate::Messages::prefetch)). Their requests count in `requests`.
     pub discarded: u64,
 }
 
