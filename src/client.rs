@@ -21,6 +21,7 @@ use crate::transport::{HttpTransport, Transport};
 ///
 /// Cloning it copies one pointer. All clones share the connections and the pace at which requests go out. So use one
 /// client for all chats that are read with one token: it keeps the token's rate limit. `Debug` shows no secret.
+///
 /// # Examples
 ///
 /// ```
@@ -44,6 +45,7 @@ impl Client {
 
     /// A client from environment variables: `TEXTER_BASE_URL`, or else `TEXTER_PROJECT`, and `TEXTER_TOKEN`. An empty variable
     /// counts as not set.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when a variable is missing or cannot be used, as in
@@ -56,6 +58,7 @@ impl Client {
     ///
     /// `chat` is the chat's `_id`: 1 to 256 characters of `a-z` and `0-9`. With any other id, the stream's first and only item
     /// is an `Err` of kind [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
+    ///
     /// # Examples
     ///
     /// A `&str`, a `String`, a [`ChatId`] and a `&ChatId` all fit:
@@ -239,6 +242,7 @@ impl ClientBuilder {
     /// You do not need it to keep a server's rate limit. After a 429, or a 503 with `Retry-After`, all streams of the client
     /// wait, and then find out how fast they may go on. But if you know the limit, this avoids the refusals. It also leaves a
     /// part of the limit to others who use the same token.
+    ///
     /// # Examples
     ///
     /// ```

@@ -30,6 +30,7 @@ enum Order {
 ///
 /// It sends nothing, and its setters never fail. If a value cannot be asked for, the stream's first and only item is an
 /// `Err` of kind [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and no request is sent.
+///
 /// # Examples
 ///
 /// The messages of one month, newest first:
@@ -110,6 +111,7 @@ impl Messages {
     ///
     /// If the server gives fewer messages than asked for although the chat goes on, the pages keep the size that it gave.
     /// If it refuses a size with 413, they shrink to half. They never shrink below the page size.
+    ///
     /// # Examples
     ///
     /// ```
@@ -183,6 +185,7 @@ impl Messages {
     /// asked for. The stream cannot ask so early before its first answer, or if a first message takes more than 64 KiB. The
     /// same holds where the next cursor is in doubt: without `minTime`, or with more messages of one timestamp than fit a
     /// page.
+    ///
     /// # Examples
     ///
     /// ```
@@ -215,6 +218,7 @@ impl Messages {
     /// They are not left out in silence. [`Stats::malformed`](crate::Stats::malformed) counts them. Each is a warning for
     /// `tracing`, with the chat, the message's `_id` and the [field](crate::Error::path) at fault, but without its text. The
     /// checkpoint passes over them, and [`max_messages`](Self::max_messages) counts them.
+    ///
     /// # Examples
     ///
     /// ```
@@ -264,6 +268,7 @@ impl Messages {
     /// **Special cases.** A [`bot_session`](Self::bot_session) is read whole and then handed out reversed, because it is one
     /// conversation with a bot. If the server does not say when a chat began (no `minTime`), the chat is read twice, the
     /// first time only for its times.
+    ///
     /// # Examples
     ///
     /// ```
@@ -313,6 +318,7 @@ impl Messages {
     ///
     /// A look that fails is one `Err`, then `None`. After [`resume`](crate::MessageStream::resume), the stream goes on
     /// following.
+    ///
     /// # Examples
     ///
     /// ```
@@ -351,6 +357,7 @@ impl Messages {
     /// The time counts back from the newest message handed out, or from now if that is earlier. The checkpoint holds the ids
     /// of all messages within the lookback, at most 65,536. If there are more, the lookback gets shorter. If you make the
     /// lookback longer than that of a saved checkpoint, the first run goes no further back than the checkpoint's ids do.
+    ///
     /// # Examples
     ///
     /// ```
@@ -396,6 +403,7 @@ impl Messages {
     ///
     /// It costs 5 to 20 % more requests. All requests share the token's rate limit. A [`bot_session`](Self::bot_session) is
     /// read with one request at a time. As with [`prefetch`](Self::prefetch), polls send requests while messages are in hand.
+    ///
     /// # Examples
     ///
     /// ```
@@ -458,6 +466,7 @@ impl Messages {
 
     /// The messages page by page as a type of your own, as in [`stream_as`](Self::stream_as). A message that does not fit `T`
     /// is in [`Page::malformed`](crate::Page::malformed).
+    ///
     /// # Examples
     ///
     /// ```

@@ -28,6 +28,7 @@ use crate::error::Error;
 /// **A connection kept alive** may be closed by the server just as the next request goes out. If nothing of an answer has
 /// come, the request is sent once more at once, even with [`none`](Self::none). That does not count as an attempt, but it
 /// counts in [`Stats::requests`](crate::Stats::requests).
+///
 /// # Examples
 ///
 /// ```

@@ -54,6 +54,7 @@ pub use with_checkpoints::WithCheckpoints;
 /// - A page that failed after its retries is one `Err`. It comes after the messages before it. Then the stream gives
 ///   `None` for ever and sends nothing. [`resume`](Self::resume) goes on in place, [`checkpoint`](Self::checkpoint) in
 ///   another process.
+///
 /// # Examples
 ///
 /// ```
@@ -109,6 +110,7 @@ impl<T> MessageStream<T> {
     ///
     /// A call copies the ids that share the last timestamp. If the query was refused, this is the checkpoint that the query
     /// was to resume from. If there was none, its line holds the refused values and cannot be read back.
+    ///
     /// # Examples
     ///
     /// ```
@@ -146,6 +148,7 @@ impl<T> MessageStream<T> {
     ///
     /// `None` while nothing has been handed out. `None` for an oldest-first stream too: use its
     /// [`checkpoint`](Self::checkpoint).
+    ///
     /// # Examples
     ///
     /// ```
@@ -180,6 +183,7 @@ impl<T> MessageStream<T> {
     /// Whether an oldest-first stream has handed out everything there is: no message is in hand, and the last look found
     /// nothing newer. Here [`follow`](crate::Messages::follow) waits for the next look, and a sync ends. Newest first, it is
     /// always `false`.
+    ///
     /// # Examples
     ///
     /// ```
@@ -265,6 +269,7 @@ impl<T> MessageStream<T> {
     /// Goes on after a failed page: the next poll asks again from the checkpoint. Nothing is lost or repeated.
     ///
     /// In any other state it does nothing. After a query that was refused it does nothing either.
+    ///
     /// # Examples
     ///
     /// ```
