@@ -24,8 +24,8 @@ pub struct Page<T = Message> {
     /// Those that could not be read, in the same order; empty with
     /// [`skip_malformed`](crate::Messages::skip_malformed).
     pub malformed: Vec<Error>,
-    /// The span of the whole chat, as this page's response stated it or, where that said nothing, the latest
-    /// before it.
+    /// The times of the whole chat's first and newest message, as this page's response said. If it said nothing, this is
+    /// what the response before it said.
     pub chat_span: Option<Span>,
 }
 
@@ -76,7 +76,7 @@ impl<T> PageStream<T> {
         Self { pages, progress: None, messages: 0, malformed: 0, skip_malformed }
     }
 
-    /// Where the last page handed out left the walk.
+    /// Where the stream stands: right behind the last page handed out.
     ///
     /// # Examples
     ///
@@ -101,30 +101,30 @@ impl<T> PageStream<T> {
         self.pages.checkpoint(self.pages.standing().clone())
     }
 
-    /// Newest first, an oldest-first checkpoint right behind the newest message handed out, as
+    /// After a newest-first walk, the checkpoint to go on forwards from: see
     /// [`MessageStream::newest_checkpoint`](crate::MessageStream::newest_checkpoint).
     #[must_use]
     pub fn newest_checkpoint(&self) -> Option<Checkpoint> {
         self.pages.newest_checkpoint(self.pages.standing().clone())
     }
 
-    /// Oldest first, whether the last look found nothing newer than the last page handed out, as
+    /// Whether an oldest-first stream has handed out everything there is: see
     /// [`MessageStream::is_caught_up`](crate::MessageStream::is_caught_up).
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
         self.pages.is_caught_up()
     }
 
-    /// The span of the whole chat, from the latest response; `None` before one, and for an empty chat. With
-    /// [`prefetch`](crate::Messages::prefetch) it may be newer than the last page's own
-    /// ([`Page::chat_span`]).
+    /// The times of the whole chat's first and newest message, from the latest response. `None` before a response, and for
+    /// an empty chat. With [`prefetch`](crate::Messages::prefetch), that response may be newer than the last page handed
+    /// out, so this may differ from [`Page::chat_span`].
     #[must_use]
     pub fn chat_span(&self) -> Option<Span> {
         self.pages.chat_span()
     }
 
-    /// How much of the time range being walked lies behind with the last page handed out, from 0.0 to 1.0; `None`
-    /// before the first page. It never falls, and is 1.0 at the end (not after a failure).
+    /// How much of the time range is done with the last page handed out, from 0.0 to 1.0. `None` before the first page. It
+    /// never falls. At the end it is 1.0, but not after a failure.
     ///
     /// # Examples
     ///
@@ -162,9 +162,8 @@ impl<T> PageStream<T> {
         self.pages.end()
     }
 
-    /// How many messages have been fetched and not yet handed out: those of the pages that wait, which only
-    /// [`prefetch`](crate::Messages::prefetch) lets them do. Those that cannot be read count, unless
-    /// [`skip_malformed`](crate::Messages::skip_malformed) leaves them out.
+    /// How many messages have been fetched and not yet handed out: those of the pages that wait. Messages that cannot be
+    /// read count too, unless [`skip_malformed`](crate::Messages::skip_malformed) leaves them out.
     ///
     /// # Examples
     ///
@@ -191,14 +190,13 @@ impl<T> PageStream<T> {
         self.pages.waiting(self.skip_malformed)
     }
 
-    /// What the walk has cost and brought so far.
+    /// What the stream has cost and brought so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats { messages: self.messages, malformed: self.malformed, ..self.pages.stats() }
     }
 
-    /// After a failed page ended the stream, lets the next poll ask again from the checkpoint, as
-    /// [`MessageStream::resume`](crate::MessageStream::resume).
+    /// Goes on after a failed page: see [`MessageStream::resume`](crate::MessageStream::resume).
     pub fn resume(&mut self) {
         self.pages.resume();
     }

@@ -18,7 +18,7 @@ use super::rulebook::{
 };
 use super::server::{FakeTexter, Faults, Shared, State};
 
-/// Describes a [`FakeTexter`]: by default one that serves its chats as the reference says, at once.
+/// Describes a [`FakeTexter`]. By default, it serves its chats as Texter's reference says, and at once.
 #[must_use = "a builder does nothing until it is started"]
 pub struct FakeTexterBuilder {
     chats: HashMap<String, StoredChat>,
@@ -139,14 +139,14 @@ impl FakeTexterBuilder {
         self
     }
 
-    /// Answers 429 with this `Retry-After`, in seconds, to more than so many requests within a second: a simple
-    /// [`RateLimit`].
+    /// Takes this many requests in a second. Any more are answered by 429 and this `Retry-After`, in seconds. For other
+    /// limits, see [`rate_limited`](Self::rate_limited).
     pub fn rate_limit(self, requests_per_second: u32, retry_after: u64) -> Self {
         let limit = RateLimit::per_second(requests_per_second.into()).retry_after(retry_after);
         self.rate_limited(limit)
     }
 
-    /// Answers 429 to whatever is more than this limit. Requests for which there is a fault are not counted.
+    /// Answers requests beyond this limit by 429. Requests that get a scripted fault do not count.
     pub fn rate_limited(mut self, limit: RateLimit) -> Self {
         self.rate_limit = Some(limit);
         self

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-/// A limit as servers keep it: a bucket that holds `burst` requests and is filled evenly.
+/// A rate limit as many servers have it: a bucket that holds `burst` requests and is filled evenly.
 ///
 /// # Examples
 ///
@@ -41,19 +41,19 @@ enum Says {
 }
 
 impl RateLimit {
-    /// So many requests a second, and as many at once. A request more is answered by 429 and a `Retry-After` of as
-    /// many whole seconds as it takes.
+    /// This many requests a second, and as many at once. Any more are answered by 429. `Retry-After` then says after how
+    /// many whole seconds a request is taken again.
     pub fn per_second(requests: f64) -> Self {
         Self { per_second: requests, burst: requests.max(1.0), says: Says::WholeSeconds }
     }
 
-    /// How many are taken at once, after a while without any. Default: as many as in a second; 0 counts as 1.
+    /// How many requests are taken at once after a pause. Default: as many as in a second. 0 counts as 1.
     pub fn burst(mut self, requests: u32) -> Self {
         self.burst = f64::from(requests.max(1));
         self
     }
 
-    /// A `Retry-After` of always so many seconds.
+    /// Always the same `Retry-After`, in seconds.
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.says = Says::Seconds(seconds);
         self
