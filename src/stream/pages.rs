@@ -178,7 +178,12 @@ impl<T> Pages<T> {
     /// Whether the plan is over or has failed, once it has nothing to hand out: the state says what follows.
     fn is_over(&mut self) -> bool {
         if let Some(end) = self.plan.end() {
-            self.under_way.clear();
+            // What was sent early counts, though nobody wants it any more.
+            for flight in std::mem::take(&mut self.under_way).into_iter().filter_map(|sent| sent.0)
+            {
+                flight.add_to(&mut self.stats);
+                self.stats.discarded += 1;
+            }
             self.state = match self.follow {
                 Some(every) if end == End::ReachedNewest => State::Resting(Rest::new(every)),
                 _ => State::Ended(end),

@@ -26,7 +26,8 @@ pub struct Stats {
     /// [`requests_per_second`](crate::ClientBuilder::requests_per_second)).
     pub waited: Duration,
     /// Pages asked for early and thrown away, because the page before turned out to be the last, to be short, not to be
-    /// ascending, or failed (see [`prefetch`](crate::Messages::prefetch)). Their requests count in `requests`.
+    /// ascending, or failed (see [`prefetch`](crate::Messages::prefetch)). Requests still under way when the stream
+    /// ends count here too. All of them count in `requests`.
     pub discarded: u64,
 }
 

@@ -83,10 +83,12 @@ async fn bounds_sessions_and_a_most_of_messages_work_in_both_directions() {
         assert_eq!((ids(&messages), stream.end()), (expected.clone(), Some(End::ReachedUntil)));
 
         let query = client.messages(CHAT).max_messages(130).concurrency(concurrency).oldest_first();
+        let before = server.request_count();
         let mut stream = query.stream();
         let messages: Vec<Message> = stream.by_ref().try_collect().await.unwrap();
         assert_eq!(ids(&messages), oldest_first(&conversation[..130]));
         assert_eq!(stream.end(), Some(End::ReachedMax));
+        assert!(stream.stats().requests >= server.request_count() - before, "one was not counted");
     }
     let session = conversation
         .iter()
