@@ -96,7 +96,7 @@
 //! | one long chat, faster | [`concurrency`](Messages::concurrency), [`page_size`](Messages::page_size), [`max_page_size`](Messages::max_page_size), [`prefetch`](Messages::prefetch) |
 //! | batches, each saved with its checkpoint | [`with_checkpoints`](MessageStream::with_checkpoints), then `try_chunks` |
 //! | a date range | [`since`](Messages::since), [`until`](Messages::until), [`Timestamp`] |
-//! | one bot session, or so many messages | [`bot_session`](Messages::bot_session), [`max_messages`](Messages::max_messages) |
+//! | one bot session, or the newest 100 messages | [`bot_session`](Messages::bot_session), [`max_messages`](Messages::max_messages) |
 //! | your own struct, or the JSON as it came | [`stream_as`](Messages::stream_as) |
 //! | whole pages | [`pages`](Messages::pages), [`pages_as`](Messages::pages_as) |
 //! | unreadable messages left out | [`skip_malformed`](Messages::skip_malformed) |

@@ -1,4 +1,4 @@
-//! How often and how long a page is retried. Pure: the time that has passed is given, the delay is told.
+//! How often and how long a page is retried. Pure: it takes the time that has passed and returns the delay.
 
 use std::time::{Duration, SystemTime};
 
@@ -134,8 +134,8 @@ pub(crate) struct Retries {
 }
 
 impl Retries {
-    /// How long the next attempt may take, of which each may take `timeout`. A retry gets what is left of the
-    /// page's time; the first attempt has its own whatever that is.
+    /// How long the next attempt may take. The first attempt gets the whole `timeout`. A retry gets at most what is left of
+    /// the page's time.
     pub(crate) fn time_for_attempt(&self, timeout: Duration, spent: Duration) -> Duration {
         if spent.is_zero() {
             timeout
@@ -144,8 +144,8 @@ impl Retries {
         }
     }
 
-    /// How long to wait after `error` before the next attempt, when `spent` has been spent on the page; `None` to
-    /// give up.
+    /// How long to wait after `error` before the next attempt. `spent` is the time that the page has taken so far. `None`
+    /// means to give up.
     pub(crate) fn wait_after(&mut self, error: &Error, spent: Duration) -> Option<Duration> {
         self.attempts = self.attempts.saturating_add(1);
         if !error.is_retryable() || self.attempts >= self.policy.max_attempts {
@@ -162,8 +162,8 @@ impl Retries {
         self.jitter.f64()
     }
 
-    /// Whether a page that the server refuses, because too much was asked for, waits for another turn that comes in
-    /// `pause` at the soonest. No attempt is counted for it, only the time.
+    /// Whether a page that was refused by the rate limit waits for another turn. That turn comes after `pause` at the
+    /// soonest. The refusal counts as no attempt; only the time counts.
     pub(crate) fn outlasts(&self, refusal: &Error, spent: Duration, pause: Duration) -> bool {
         self.policy.max_attempts > 1
             && !self.is_too_long(refusal.retry_after().unwrap_or_default())
@@ -174,7 +174,7 @@ impl Retries {
         self.policy.max_retry_after
     }
 
-    /// Whether the server asks to wait longer than anybody is to.
+    /// Whether the server asks to wait longer than `max_retry_after`.
     pub(crate) fn is_too_long(&self, asked: Duration) -> bool {
         asked > self.policy.max_retry_after
     }
@@ -184,8 +184,8 @@ impl Retries {
     }
 }
 
-/// The least part of a wait that jitter leaves. With the default delays and attempts a tenth is enough to outlast
-/// ten seconds; the rest is spread, so that those who failed together do not come back together.
+/// The least part of a wait that jitter leaves. With the default delays and attempts, a tenth is enough to outlast ten
+/// seconds. The rest is random, so that streams that failed together do not come back together.
 const LEAST_PART: f64 = 0.1;
 
 fn part_of(ceiling: Duration, random: f64) -> Duration {

@@ -117,8 +117,8 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
-/// Moves later by the duration's whole milliseconds; what is left of a millisecond is dropped. It saturates at
-/// the last moment that 64 bits hold, and never panics.
+/// Moves later by the duration's whole milliseconds. A fraction of a millisecond is dropped. It stops at the last moment
+/// that 64 bits hold, and never panics.
 impl Add<Duration> for Timestamp {
     type Output = Self;
 
@@ -127,8 +127,8 @@ impl Add<Duration> for Timestamp {
     }
 }
 
-/// Moves earlier by the duration's whole milliseconds; what is left of a millisecond is dropped. It saturates at
-/// the first moment that 64 bits hold, and never panics.
+/// Moves earlier by the duration's whole milliseconds. A fraction of a millisecond is dropped. It stops at the first
+/// moment that 64 bits hold, and never panics.
 impl Sub<Duration> for Timestamp {
     type Output = Self;
 

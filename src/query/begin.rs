@@ -48,8 +48,8 @@ impl Messages {
         }
     }
 
-    /// A query that is refused hands its checkpoint on as it came, so that whoever saves the stream's
-    /// checkpoint after the error loses nothing.
+    /// A query that is refused hands on its checkpoint as it came. Users who save the stream's checkpoint after the error
+    /// lose nothing.
     fn put_back(&mut self, given: Checkpoint) -> Standing {
         self.chat = given.chat;
         self.bounds.bot_session = given.bot_session;
