@@ -8,7 +8,6 @@
 mod common;
 
 use std::error::Error;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -65,18 +64,18 @@ async fn run() -> Result<(), Box<dyn Error>> {
         match outcome {
             Ok(stats) => {
                 let Stats { messages: read, requests: sent, .. } = stats;
-                writeln!(io::stdout(), "{chat}  {read:>8} messages  {sent:>5} requests")?;
+                common::say(&format!("{chat}  {read:>8} messages  {sent:>5} requests"))?;
                 messages += stats.messages;
                 requests += stats.requests;
             }
             // One chat that cannot be read costs none of the others.
             Err(error) => {
                 failed += 1;
-                eprintln!("{chat}  {error}");
+                common::tell(&format!("{chat}  {error}"));
             }
         }
     }
-    writeln!(io::stdout(), "{messages} messages, {requests} requests, {failed} chats failed")?;
+    common::say(&format!("{messages} messages, {requests} requests, {failed} chats failed"))?;
     if failed == 0 { Ok(()) } else { Err(format!("{failed} chats could not be read").into()) }
 }
 
