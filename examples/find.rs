@@ -11,7 +11,6 @@
 mod common;
 
 use std::error::Error;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -62,7 +61,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     match found {
         Some(message) => {
             let json = serde_json::to_string_pretty(&message)?;
-            writeln!(io::stdout(), "found {wanted} {cost}:\n{json}")?;
+            common::say(&format!("found {wanted} {cost}:\n{json}"))?;
             Ok(())
         }
         None => Err(format!("there is no message {wanted} {cost}").into()),

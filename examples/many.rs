@@ -9,7 +9,6 @@
 mod common;
 
 use std::error::Error;
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -76,7 +75,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         match outcome {
             Ok(stats) => {
                 let Stats { messages: read, requests: sent, .. } = stats;
-                writeln!(io::stdout(), "{chat}  {read:>8} messages  {sent:>5} requests")?;
+                common::say(&format!("{chat}  {read:>8} messages  {sent:>5} requests"))?;
                 messages += stats.messages;
                 requests += stats.requests;
                 waited += stats.waited;
@@ -84,14 +83,17 @@ async fn run() -> Result<(), Box<dyn Error>> {
             // One chat that cannot be read costs none of the others.
             Err(error) => {
                 failed += 1;
-                eprintln!("{chat}  {error}");
+                common::tell(&format!("{chat}  {error}"));
             }
         }
     }
     if !waited.is_zero() {
-        eprintln!("The chats waited {:.1} s for their turn, added up.", waited.as_secs_f64());
+        common::tell(&format!(
+            "The chats waited {:.1} s for their turn, added up.",
+            waited.as_secs_f64()
+        ));
     }
-    writeln!(io::stdout(), "{messages} messages, {requests} requests, {failed} chats failed")?;
+    common::say(&format!("{messages} messages, {requests} requests, {failed} chats failed"))?;
     if failed == 0 { Ok(()) } else { Err(format!("{failed} chats could not be read").into()) }
 }
 

@@ -6,6 +6,9 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What errors call standard output.
+pub(crate) const STANDARD: &str = "standard output";
+
 /// What went wrong with which file. The system's own words name none.
 #[derive(Debug)]
 pub(crate) struct FileError {
@@ -83,7 +86,7 @@ pub(crate) fn lock(path: &Path) -> Result<Locked, Box<dyn Error>> {
 
 /// Whether the path still leads to this file.
 #[cfg(unix)]
-fn is_still(file: &File, path: &Path) -> bool {
+pub(crate) fn is_still(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (file.metadata(), fs::metadata(path)) {
         (Ok(own), Ok(there)) => (own.dev(), own.ino()) == (there.dev(), there.ino()),
@@ -93,6 +96,6 @@ fn is_still(file: &File, path: &Path) -> bool {
 
 /// An open file cannot be taken away here.
 #[cfg(not(unix))]
-fn is_still(_: &File, _: &Path) -> bool {
+pub(crate) fn is_still(_: &File, _: &Path) -> bool {
     true
 }

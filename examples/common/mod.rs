@@ -8,7 +8,8 @@ pub(crate) mod files;
 
 use std::error::Error;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ pub(crate) async fn connect_with(
     if named.iter().any(|name| std::env::var_os(name).is_some()) {
         return Ok(Service { client: set(ClientBuilder::from_env()?).build()?, fake: None });
     }
-    eprintln!("No TEXTER_* variable is set: reading made-up messages from a built-in server.");
+    tell("No TEXTER_* variable is set: reading made-up messages from a built-in server.");
     let mut server = FakeTexter::builder();
     for (id, messages) in chats() {
         server = server.chat(FakeChat::new(id).messages(messages));
@@ -104,11 +105,19 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A pause between two looks at the chat. A shorter one would be none.
+pub(crate) fn pause(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        pause if pause < Duration::from_millis(10) => Err("use at least 10ms".to_owned()),
+        pause => Ok(pause),
+    }
+}
+
 /// One message that cannot be read costs itself alone, but is not passed over in silence. (Which ones, a subscriber of
 /// `tracing` would tell.)
 pub(crate) fn tell_of_malformed(stats: &Stats) {
     if stats.malformed > 0 {
-        eprintln!("left out, because they cannot be read: {} messages", stats.malformed);
+        tell(&format!("left out, because they cannot be read: {} messages", stats.malformed));
     }
 }
 
@@ -133,11 +142,22 @@ pub(crate) fn exit_code(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if error.is::<Interrupted>() {
-        eprintln!("{error}");
+        tell(&error.to_string());
         return ExitCode::from(130);
     }
-    eprintln!("error: {}", in_words(&*error));
+    tell(&format!("error: {}", in_words(&*error)));
     ExitCode::FAILURE
+}
+
+/// A line of what was asked for.
+pub(crate) fn say(line: &str) -> Result<(), files::FileError> {
+    writeln!(io::stdout(), "{line}").map_err(files::FileError::of(Path::new(files::STANDARD)))
+}
+
+/// A line for people to read. Where nobody can be told (`2>&1 | head`, a full disk) there is nobody to be told of that;
+/// `eprintln!` would panic.
+pub(crate) fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// An error in its own words, with its causes behind it.

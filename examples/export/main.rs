@@ -29,16 +29,16 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use common::Interrupted;
-use common::files::FileError;
-use output::{Output, STANDARD};
+use common::files::{FileError, STANDARD};
+use output::Output;
 use progress::{ChatProgress, Progress};
 use waits::Waits;
 
 /// Writes whole Texter chats to files of JSON Lines: one message a line, as the server gave it, oldest first.
 ///
 /// Started again with the same file, it appends what is new, and goes on where it was stopped. Beside the file lies its
-/// checkpoint, `FILE.checkpoint`; keep the two together. Ctrl-C stops it cleanly; a crash or `kill -9` at any moment
-/// loses no message and writes none twice.
+/// checkpoint, `FILE.checkpoint`; keep the two together. Ctrl-C stops it cleanly, a second one at once; a crash or
+/// `kill -9` at any moment loses no message and writes none twice.
 ///
 /// Not appended are changes of messages that were written already (a status, an edit, a deletion).
 ///
@@ -62,7 +62,7 @@ struct Arguments {
     /// Go on for ever: look for new messages every 30 seconds, or as often as `--follow=10s` says. A failure that may
     /// pass is told and outlasted. All chats are followed at once.
     #[arg(long, value_name = "EVERY", num_args = 0..=1, require_equals = true, default_missing_value = "30s",
-        conflicts_with = "until", value_parser = common::duration)]
+        conflicts_with = "until", value_parser = common::pause)]
     follow: Option<Duration>,
     /// Append messages that arrived late, too: with a time up to so long (such as 1h or 7d) before the newest message
     /// that was written. They come out of order. Give it with every run.
@@ -119,13 +119,13 @@ async fn run() -> Result<(), Box<dyn Error>> {
     if chats.len() > 1 && arguments.output.is_some() {
         return Err("--output is for one chat; use --folder for several".into());
     }
-    let made_folder = match &arguments.folder {
-        Some(folder) if !folder.exists() => {
-            fs::create_dir_all(folder).map_err(FileError::of(folder))?;
-            Some(folder)
-        }
-        _ => None,
-    };
+    // The folder and those around it that are not there, the innermost first.
+    let around = arguments.folder.iter().flat_map(|folder| folder.ancestors());
+    let is_missing = |folder: &&Path| *folder != Path::new("") && !folder.exists();
+    let made_folders: Vec<&Path> = around.take_while(is_missing).collect();
+    if let Some(folder) = made_folders.first() {
+        fs::create_dir_all(folder).map_err(FileError::of(folder))?;
+    }
 
     let (interrupt, interrupted) = watch::channel(false);
     let mut ctrl_c = Box::pin(tokio::signal::ctrl_c());
@@ -134,6 +134,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
         tokio::spawn(async move {
             if ctrl_c.await.is_ok() {
                 let _ = interrupt.send(true);
+            }
+            // The work may stand in a pipe that nobody reads. To end at once is as safe.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                std::process::exit(130);
             }
         });
     }
@@ -173,7 +177,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     drop(exports);
     progress.finish();
-    if let Some(folder) = made_folder {
+    for folder in made_folders {
         // Succeeds only if nothing has been written into it.
         let _ = fs::remove_dir(folder);
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use texter_history::Checkpoint;
 
-use crate::common::files::{FileError, lock};
+use crate::common::files::{FileError, STANDARD, lock};
 
 /// What is written, and how much of it.
 pub(crate) struct Output {
@@ -150,9 +150,6 @@ impl Output {
         }
     }
 }
-
-/// What errors call standard output.
-pub(crate) const STANDARD: &str = "standard output";
 
 fn checkpoint_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

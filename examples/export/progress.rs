@@ -1,11 +1,12 @@
 //! Shows how far each chat is: bars on a terminal, else a line now and then.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use texter_history::MessageStream;
 
+use crate::common;
 use crate::waits::Waits;
 
 /// The bars of all chats, and one for all of them.
@@ -67,10 +68,7 @@ impl Progress {
 
     /// A line for people to read, between the bars.
     pub(crate) fn tell(&self, line: &str) {
-        self.between(|| {
-            // Where nobody can be told there is nobody to be told of that.
-            let _ = writeln!(io::stderr(), "{line}");
-        });
+        self.between(|| common::tell(line));
     }
 
     /// Does something to the terminal while no bar is in its way.

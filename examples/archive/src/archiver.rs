@@ -11,6 +11,7 @@ use texter_history::{Checkpoint, Client, ErrorKind, MessageStream, Messages, Tim
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep};
 
+use crate::common::tell;
 use crate::database::{Batch, Claim, Database, Due, Written};
 use crate::renewal::Renewal;
 use crate::row::{Row, Unreadable};
@@ -136,6 +137,10 @@ impl Archiver {
         Ok(Totals { failed: chats.failed.len(), ..chats.total })
     }
 
+    pub(crate) async fn close(self) -> sqlx::Result<()> {
+        self.database.close().await
+    }
+
     async fn work(&self) -> Result<(), Failure> {
         while !self.is_stopped() {
             if let Some(claim) = self.claim().await? {
@@ -169,7 +174,7 @@ impl Archiver {
         let is_anyone = !holders.is_empty();
         let named: Vec<String> = holders.into_iter().flatten().collect();
         if !named.is_empty() && !self.has_told_of_others.swap(true, Ordering::Relaxed) {
-            eprintln!("waiting for chats that are read by {}", named.join(" and "));
+            tell(&format!("waiting for chats that are read by {}", named.join(" and ")));
         }
         Ok(is_anyone)
     }
@@ -207,10 +212,8 @@ impl Archiver {
             Some(Ok(checkpoint)) => news = news.resume_from(checkpoint),
             // The table knows each message by its id, so the chat can be read anew.
             Some(Err(error)) => {
-                eprintln!(
-                    "{}  its checkpoint is {error}: reading it from its beginning",
-                    claim.chat
-                );
+                let what = "reading it from its beginning";
+                tell(&format!("{}  its checkpoint is {error}: {what}", claim.chat));
             }
             None => {}
         }
@@ -310,7 +313,7 @@ impl Archiver {
                 }
             }
             Ok(Outcome::Stopped) => self.database.release(claim).await?,
-            Ok(Outcome::ClaimLost) => eprintln!("{chat}  taken over by another process"),
+            Ok(Outcome::ClaimLost) => tell(&format!("{chat}  taken over by another process")),
             Err(Failure::Database(error)) => {
                 // It may fail for the same reason; then the lease runs out.
                 let _ = self.database.release(claim).await;
@@ -325,7 +328,7 @@ impl Archiver {
                     return Err(error.into());
                 }
                 // One chat that cannot be read costs none of the others.
-                eprintln!("{error}");
+                tell(&error.to_string());
                 let again = self.options.follow.filter(|_| error.is_retryable());
                 let again = again.map(|every| Instant::now() + every);
                 self.chats.lock().await.failed.insert(chat.clone(), again);
@@ -378,7 +381,7 @@ pub(crate) fn told(written: Written, requests: u64) -> String {
 
 fn tell_progress(chat: &str, stream: &MessageStream<Box<RawValue>>, read: &Read) {
     let percent = stream.progress().unwrap_or(0.0) * 100.0;
-    eprintln!("{chat}  {percent:.0}%  {}", told(read.written, read.requests));
+    tell(&format!("{chat}  {percent:.0}%  {}", told(read.written, read.requests)));
 }
 
 fn millis(time: Duration) -> i64 {

@@ -132,6 +132,17 @@ impl Database {
         })
     }
 
+    /// Ends the work with it. Without, SQLite leaves what was written last in a file beside its own.
+    pub(crate) async fn close(self) -> Result<()> {
+        match self {
+            Self::Sqlite(database) => database.close().await,
+            Self::Postgres(database) => {
+                database.close().await;
+                Ok(())
+            }
+        }
+    }
+
     /// What to call it in an error: never with a password.
     pub(crate) fn name(&self) -> &str {
         either!(self, database => database.name())

@@ -18,7 +18,6 @@ mod row;
 mod words;
 
 use std::error::Error;
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -131,6 +130,7 @@ async fn archive(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
         format!("{name}: {error}; what was written before is kept, run this again to go on")
     };
     if chats.is_empty() && database.count_chats().await.map_err(failed)? == 0 {
+        database.close().await.map_err(failed)?;
         return Err("name the chats: their _ids are the arguments".into());
     }
     let options = Options {
@@ -147,14 +147,17 @@ async fn archive(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let stop = watch::Sender::new(false);
     let interrupted = stop_when_interrupted(stop.clone());
     let archiver = Archiver::new(service.client, database, options, stop).await.map_err(failed)?;
-    let total = match archiver.run().await {
+    let outcome = archiver.run().await;
+    let closed = archiver.close().await;
+    let total = match outcome {
         Ok(total) => total,
         Err(Failure::Texter(error)) => return Err(error.into()),
         Err(Failure::Database(error)) => return Err(failed(error).into()),
     };
+    closed.map_err(failed)?;
     say(&format!("{name}: {}", told(total.written, total.requests)));
     if let Some(code) = *interrupted.borrow() {
-        eprintln!("stopped; run it again to go on");
+        common::tell("stopped; run it again to go on");
         return Ok(code.into());
     }
     if total.failed > 0 {
@@ -232,16 +235,16 @@ async fn search(
     let database = Database::open_to_read(&location).await?;
     let found = database.search(&words, chat, limit.saturating_add(1)).await;
     let found = found.map_err(|error| format!("{}: {error}", database.name()))?;
+    let _ = database.close().await;
     if found.is_empty() {
-        eprintln!("no message holds {}", texts.join(" "));
+        common::tell(&format!("no message holds {}", texts.join(" ")));
     }
     if found.len() > limit as usize {
-        eprintln!("these are the newest {limit}; --limit shows more");
+        common::tell(&format!("these are the newest {limit}; --limit shows more"));
     }
     for found in found.iter().take(limit as usize) {
-        if !say(&line(found)) {
-            break;
-        }
+        // `| head` is no error, a full disk is one.
+        common::say(&line(found))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -264,7 +267,7 @@ fn line(found: &Found) -> String {
     format!("{time}  {}  {arrow} {deleted}{text}", found.chat)
 }
 
-/// Prints a line; `false` where nobody reads it any longer (`| head`), which is no error.
-fn say(line: &str) -> bool {
-    writeln!(io::stdout(), "{line}").is_ok()
+/// Prints a line of what was done. Where nobody reads it, what is in the database is there all the same.
+fn say(line: &str) {
+    let _ = common::say(line);
 }

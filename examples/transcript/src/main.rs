@@ -108,9 +108,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     };
     written.keep()?;
     if path == Path::new("-") {
-        eprintln!("{said}");
+        common::tell(&said);
     } else {
-        println!("{}: {said}", path.display());
+        common::say(&format!("{}: {said}", path.display()))?;
     }
     Ok(())
 }
@@ -155,7 +155,7 @@ async fn write(
             written.write(&piece)?;
             if told.elapsed() > Duration::from_secs(2) {
                 told = Instant::now();
-                eprintln!("{messages} messages so far");
+                common::tell(&format!("{messages} messages so far"));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::common::files::{FileError, lock};
+use crate::common::files::{FileError, STANDARD, lock};
 use crate::page::GENERATOR;
 
 pub(crate) enum Written {
@@ -24,15 +24,18 @@ impl Written {
         if path == Path::new("-") {
             return Ok(Self::Standard(BufWriter::new(io::stdout())));
         }
-        if !is_replaceable(path).map_err(FileError::of(path))? {
-            let path = path.display();
-            return Err(
-                format!("{path} is there already and is no transcript; name another file").into()
-            );
-        }
         let mut new = path.as_os_str().to_owned();
         new.push(".new");
         let new = PathBuf::from(new);
+        for path in [path, &new] {
+            if !is_replaceable(path).map_err(FileError::of(path))? {
+                let path = path.display();
+                return Err(format!(
+                    "{path} is there already and is no transcript; name another file"
+                )
+                .into());
+            }
+        }
         let file = lock(&new)?.file;
         // A run that was killed may have left its part.
         file.set_len(0).map_err(FileError::of(&new))?;
@@ -72,8 +75,6 @@ impl Written {
         }
     }
 }
-
-const STANDARD: &str = "standard output";
 
 /// Whether nothing is there, or nothing but a transcript.
 fn is_replaceable(path: &Path) -> io::Result<bool> {

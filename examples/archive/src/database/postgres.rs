@@ -66,6 +66,10 @@ impl Postgres {
         transaction.commit().await
     }
 
+    pub(super) async fn close(self) {
+        self.pool.close().await;
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }

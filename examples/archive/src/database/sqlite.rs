@@ -12,13 +12,15 @@ use texter_history::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{Batch, Claim, Due, Found, FoundColumns, Result, Written};
+use crate::common::files::is_still;
 use crate::row::Row;
 
 pub(crate) struct Sqlite {
     name: String,
     connection: Mutex<SqliteConnection>,
-    /// Locked for as long as it is open; the system unlocks it however the process ends.
-    _lock: Option<File>,
+    /// The file, if it was not there before.
+    made: Option<PathBuf>,
+    _lock: Option<Lock>,
 }
 
 impl Sqlite {
@@ -27,12 +29,13 @@ impl Sqlite {
             return Err(format!("{} is a folder; name a file in it", path.display()).into());
         }
         let lock = lock(path)?;
+        let made = (!path.exists()).then(|| path.to_owned());
         let options = options(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // A cut of the power may cost the last transactions, each of them whole: they are read again.
             .synchronous(SqliteSynchronous::Normal);
-        let database = Self::connect(path, options, Some(lock)).await?;
+        let database = Self { made, ..Self::connect(path, options, Some(lock)).await? };
         database.make_tables().await.map_err(|error| named(path, &error))?;
         Ok(database)
     }
@@ -54,14 +57,35 @@ impl Sqlite {
     async fn connect(
         path: &Path,
         options: SqliteConnectOptions,
-        lock: Option<File>,
+        lock: Option<Lock>,
     ) -> std::result::Result<Self, Box<dyn Error>> {
         let connection = options.connect().await.map_err(|error| named(path, &error))?;
         Ok(Self {
             name: path.display().to_string(),
             connection: Mutex::new(connection),
+            made: None,
             _lock: lock,
         })
+    }
+
+    /// Puts all of it into the one file. A file that this run made and read nothing into is taken away again.
+    pub(super) async fn close(self) -> Result<()> {
+        let is_empty = self.made.is_some() && self.is_empty().await?;
+        self.connection.into_inner().close().await?;
+        if let Some(path) = self.made.filter(|_| is_empty) {
+            let _ = fs::remove_file(path);
+        }
+        Ok(())
+    }
+
+    async fn is_empty(&self) -> Result<bool> {
+        let query = sqlx::query_scalar(
+            "SELECT NOT EXISTS (SELECT 1 FROM chats WHERE synced_at IS NOT NULL)
+                AND NOT EXISTS (SELECT 1 FROM messages)
+                AND NOT EXISTS (SELECT 1 FROM unreadable)
+                AND NOT EXISTS (SELECT 1 FROM checkpoints)",
+        );
+        query.fetch_one(&mut *self.lock().await).await
     }
 
     async fn lock(&self) -> MutexGuard<'_, SqliteConnection> {
@@ -248,8 +272,20 @@ fn json_array(chats: &[String]) -> String {
     serde_json::json!(chats).to_string()
 }
 
-/// Locks a file beside the database, which holds the name of the process that has it.
-fn lock(database: &Path) -> std::result::Result<File, Box<dyn Error>> {
+/// A file beside the database, which holds the name of the process that has it. It is locked for as long as it is open;
+/// the system unlocks it however the process ends.
+struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn lock(database: &Path) -> std::result::Result<Lock, Box<dyn Error>> {
     // By whatever name the database is called, its lock has one.
     let database = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
     let mut path = database.clone().into_os_string();
@@ -264,11 +300,15 @@ fn lock(database: &Path) -> std::result::Result<File, Box<dyn Error>> {
         .open(&path)
         .map_err(named)?;
     match file.try_lock() {
+        // A process that ends just now has taken away the file that was opened here.
+        Ok(()) if !is_still(&file, &path) => {
+            Err(format!("{}: its process ends just now; start again", path.display()).into())
+        }
         Ok(()) => {
             file.set_len(0).map_err(named)?;
             let (process, now) = (std::process::id(), Timestamp::now());
             write!(file, "process {process} since {now}").map_err(named)?;
-            Ok(file)
+            Ok(Lock { path: path.clone(), _file: file })
         }
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
