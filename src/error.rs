@@ -285,7 +285,7 @@ impl Error {
     }
 
     /// Whether the server closed a connection that had been kept alive before it answered: then the request
-    /// may go out again at once.
+    /// may go out again, at no cost of an attempt.
     pub(crate) fn was_unanswered(&self) -> bool {
         self.0.cause == Some(Cause::Unanswered)
     }

@@ -46,14 +46,13 @@ pin_project! {
         /// It is not its turn yet. The turn leads to `Sending`.
         Queued { since: Instant, #[pin] called: Sleep },
         /// A request is on its way, or its answer has not begun. An answer with status 200 leads to `Reading`; a
-        /// refusal to `Idle`; any other failure to `Waiting` or, for good, to `Idle`.
+        /// refusal to `Idle`, as does a connection that turns out to be closed; any other failure to `Waiting` or, for
+        /// good, to `Idle`.
         Sending {
             sending: Sending,
             #[pin]
             patience: Patience,
             turn: Turn,
-            // How often it may still be sent again at once, should the connection turn out to be closed.
-            resends: u8,
         },
         /// The body is arriving. Its last byte leads to `Idle`, a failure to `Waiting` or `Idle`.
         Reading { body: Body, #[pin] patience: Patience },
@@ -61,9 +60,6 @@ pin_project! {
         Waiting { #[pin] wait: Sleep },
     }
 }
-
-/// How often an attempt is sent again when a connection that was kept alive turns out to be closed.
-const RESENDS: u8 = 1;
 
 pin_project! {
     /// Asks for one page until it is here or given up.
@@ -86,6 +82,8 @@ pin_project! {
         // The time in the queue that is over.
         waited: Duration,
         requests: u32,
+        // Whether the present attempt has been sent again, because a connection that was kept alive had been closed.
+        is_sent_again: bool,
         body: Vec<u8>,
         other_type: Option<String>,
         bytes: u64,
@@ -111,6 +109,7 @@ impl Fetch {
             place: Place::new(&endpoint.pace),
             waited: Duration::ZERO,
             requests: 0,
+            is_sent_again: false,
             body: Vec::new(),
             other_type: None,
             bytes: 0,
@@ -231,7 +230,7 @@ impl FetchProjection<'_> {
         *self.timeout = self.retries.time_for_attempt(self.endpoint.timeout, *self.spent);
         let patience = Patience::new(*self.timeout);
         let sending = self.send();
-        self.state.set(State::Sending { sending, patience, turn, resends: RESENDS });
+        self.state.set(State::Sending { sending, patience, turn });
     }
 
     fn send(&mut self) -> Sending {
@@ -281,11 +280,16 @@ impl FetchProjection<'_> {
         Ok(())
     }
 
+    fn end_attempt(&mut self, now: Instant) {
+        let took = self.attempt_began.map(|began| now.saturating_duration_since(began));
+        *self.spent = self.spent.saturating_add(took.unwrap_or_default().min(*self.timeout));
+    }
+
     /// Waits for the next attempt, or for the next turn; gives the error back if there is to be none.
     fn fail(&mut self, failure: Failure) -> Result<(), Error> {
         let now = Instant::now();
-        let took = self.attempt_began.map(|began| now.saturating_duration_since(began));
-        *self.spent = self.spent.saturating_add(took.unwrap_or_default().min(*self.timeout));
+        self.end_attempt(now);
+        *self.is_sent_again = false;
         let (error, wait, next) = match failure {
             // All requests of the client wait, and this one with them in the queue.
             Failure::Refused(error, turn) => {
@@ -380,17 +384,20 @@ impl Future for Fetch {
                     this.state.set(State::Idle);
                     Ok(())
                 }
-                StateProjection::Sending { sending, patience, turn, resends } => {
+                StateProjection::Sending { sending, patience, turn } => {
                     match sending.as_mut().poll(cx) {
                         Poll::Ready(Ok(response)) => {
                             let (turn, left) = (*turn, patience.left());
                             this.receive(response, turn, left)
                         }
-                        Poll::Ready(Err(error)) if error.was_unanswered() && *resends > 0 => {
+                        Poll::Ready(Err(error))
+                            if error.was_unanswered() && !*this.is_sent_again =>
+                        {
                             tracing::debug!("the connection had closed; the request is sent again");
-                            *resends -= 1;
-                            *this.requests = this.requests.saturating_add(1);
-                            *sending = this.endpoint.transport.send(this.url.clone());
+                            *this.is_sent_again = true;
+                            this.end_attempt(Instant::now());
+                            // A request like any other: it waits for its turn.
+                            this.state.set(State::Idle);
                             Ok(())
                         }
                         Poll::Ready(Err(error)) => Err(error.into()),

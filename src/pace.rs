@@ -85,7 +85,7 @@ impl Pace {
         asked.map(|until| until.saturating_duration_since(now)).unwrap_or_default()
     }
 
-    /// The server answered a request, be it by a failure of its own.
+    /// The server answered a request, with a page or with a refusal of the request itself (400, 401, 404).
     pub(crate) fn answered(&self, turn: Turn, now: Instant) {
         let mut shared = self.shared();
         let free = shared.limit.free();

@@ -140,7 +140,7 @@ impl Limit {
         Turn { cuts: self.cuts, at: now }
     }
 
-    /// The server answered one, be it by a failure of its own.
+    /// The server answered one, with a page or with a refusal of the request itself.
     pub(super) fn answered(&mut self, turn: Turn, now: Instant) {
         if self.answered.len() == REMEMBERED {
             self.answered.pop_front();

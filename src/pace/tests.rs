@@ -351,6 +351,27 @@ async fn a_refusal_of_one_is_news_for_all() {
     }
 }
 
+/// The connection of the first turns out to be closed while the second is told to wait: what is sent again is a request
+/// like any other.
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_waits_for_its_turn() {
+    let model = Model::documented(25);
+    let (client, transport) =
+        Scripted::with_retry(RetryPolicy::none(), move |ask, number| match number {
+            0 => Reply::Late(2 * SECOND, Box::new(Reply::Closed)),
+            1 => Reply::Status(429, Some(20 * SECOND)),
+            _ => answer(&model, ask, number),
+        });
+    let (mut first, mut second) = (chat(&client), chat(&client));
+    let began = Instant::now();
+    let (first, second) = tokio::join!(first.next(), second.next());
+    assert!(first.unwrap().is_ok());
+    assert_eq!(second.unwrap().unwrap_err().kind(), ErrorKind::RateLimited);
+    let times: Vec<_> = transport.times().iter().map(|time| *time - began).collect();
+    assert_eq!(times.len(), 3);
+    assert!(times[2] >= 20 * SECOND, "{times:?}");
+}
+
 /// An hour that one page was told is not waited for by the others, and nothing goes out in it.
 #[tokio::test(start_paused = true)]
 async fn a_time_that_is_too_long_ends_whoever_waits_for_it() {

@@ -292,7 +292,9 @@ async fn time_in_which_nobody_polls_is_not_the_server_s() {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_has_all_of_its_time_from_those_who_poll() {
     let second = Duration::from_secs(1);
-    for (prefetch, drips) in [(0, false), (0, true), (1, false), (2, true)] {
+    for (prefetch, concurrency, drips) in
+        [(0, 1, false), (0, 1, true), (1, 1, false), (2, 1, true), (0, 4, false), (0, 4, true)]
+    {
         let model = Model::documented(30);
         let expected = all(&model);
         let (client, transport) = Scripted::new(move |ask, number| {
@@ -304,12 +306,21 @@ async fn an_attempt_has_all_of_its_time_from_those_who_poll() {
                 _ => Reply::body(body),
             }
         });
-        let mut stream = client.messages(CHAT).page_size(20).prefetch(prefetch).stream();
+        let mut stream = client
+            .messages(CHAT)
+            .page_size(20)
+            .prefetch(prefetch)
+            .concurrency(concurrency)
+            .stream();
         let polls = tokio::time::timeout(5 * second, stream.next());
         assert!(polls.await.is_err(), "nothing yet");
         tokio::time::advance(Duration::from_millis(54_500)).await;
         let (messages, errors) = drain(&mut stream).await;
-        assert_eq!((messages, errors.len()), (expected, 0), "prefetch {prefetch}, drips {drips}");
+        assert_eq!(
+            (messages, errors.len()),
+            (expected, 0),
+            "prefetch {prefetch}, concurrency {concurrency}, drips {drips}"
+        );
         assert_eq!(stream.stats().retries, 0);
         assert!(transport.count() <= 3);
     }
