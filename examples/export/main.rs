@@ -68,10 +68,11 @@ struct Arguments {
     /// that was written. They come out of order. Give it with every run.
     #[arg(long, value_name = "TIME", value_parser = common::duration)]
     lookback: Option<Duration>,
-    /// Leave out older messages: an RFC 3339 time, or a day such as 2025-01-31, from its beginning on (UTC).
+    /// Leave out older messages: an RFC 3339 time, or a day such as 2025-01-31, from its beginning on (UTC). It holds for
+    /// all later runs of the same file, and cannot be changed.
     #[arg(long, value_name = "TIME", value_parser = common::from_time)]
     since: Option<Timestamp>,
-    /// Leave out newer messages: an RFC 3339 time, or a day, up to its end (UTC).
+    /// Leave out newer messages: an RFC 3339 time, or a day, up to its end (UTC). It, too, holds for all later runs.
     #[arg(long, value_name = "TIME", value_parser = common::to_time)]
     until: Option<Timestamp>,
     /// Only the messages of this bot session.
@@ -295,6 +296,21 @@ impl Export<'_> {
         }
         let Some(checkpoint) = checkpoint else { return Ok(query) };
         let path = path.display();
+        // The checkpoint would keep the new bound, and every later run would leave out what lies beyond it.
+        let bounds = [
+            ("--since", arguments.since, checkpoint.since()),
+            ("--until", arguments.until, checkpoint.until()),
+        ];
+        for (flag, wanted, begun) in bounds {
+            if wanted.is_none() || wanted == begun {
+                continue;
+            }
+            let begun = match begun {
+                Some(begun) => format!("with {flag} {begun}; give the same, or name another file"),
+                None => format!("without {flag}; leave it out, or name another file"),
+            };
+            return Err(format!("{path} was begun {begun}").into());
+        }
         match (checkpoint.is_oldest_first(), arguments.newest_first) {
             (true, true) => Err(format!(
                 "{path} was begun oldest first; leave out --newest-first, or name another file"

@@ -78,7 +78,11 @@ impl Output {
             // A start that wrote nothing leaves nothing to go on from: the next may be for another chat.
             Ok(saved) => Some(saved).filter(|saved: &Saved| saved.bytes > 0),
             Err(_) if length == 0 => None,
-            Err(error) => return Err(format!("{}: {error}", checkpoint_path.display()).into()),
+            // What serde says could quote the file.
+            Err(_) => {
+                let what = "cannot be read; put the right one back, or name another output";
+                return Err(format!("{} {what}", checkpoint_path.display()).into());
+            }
         };
         let (bytes, messages) =
             saved.as_ref().map_or((0, 0), |saved| (saved.bytes, saved.messages));

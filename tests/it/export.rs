@@ -181,14 +181,14 @@ async fn killed_many_times_while_it_follows_the_file_holds_every_message_once() 
     let mut rng = fastrand::Rng::with_seed(3);
     let mut coming = conversation[200..].iter();
     while coming.len() > 0 {
-        let child = export(&server, &output, &["--follow=5ms"]);
+        let child = export(&server, &output, &["--follow=10ms"]);
         for message in coming.by_ref().take(rng.usize(1..40)) {
             server.add_message(CHAT, message.clone());
         }
         // It never ends by itself.
         assert_eq!(killed_after(rng.usize(1..30), child, &mut requests).await, None);
     }
-    let child = export(&server, &output, &["--follow=5ms"]);
+    let child = export(&server, &output, &["--follow=10ms"]);
     requests.recv().await.unwrap();
     let all = async {
         while std::fs::read_to_string(&output).unwrap_or_default().lines().count() < 600 {
@@ -306,9 +306,21 @@ async fn a_second_run_appends_what_is_new_and_says_how_much() {
         let run = ended(export(&server, &of_a_month, &["--since", since])).await;
         assert_eq!(run.code, Some(code), "{}", run.stderr);
         let told = if code == 0 { &run.stdout } else { &run.stderr };
-        let expected = [" complete from 2025-01-02T00:00:00Z as of 20", "another since"];
+        let expected = [
+            " complete from 2025-01-02T00:00:00Z as of 20",
+            "was begun with --since 2025-01-02T00:00:00Z; give the same",
+        ];
         assert!(told.contains(expected[code as usize]), "{told}");
     }
+    // Nor does a later run bring one into a whole file, where it would stay.
+    let asked = server.request_count();
+    for bound in ["--since", "--until"] {
+        let run = ended(export(&server, &output, &[bound, "2025-01-02"])).await;
+        assert_eq!(run.code, Some(1));
+        let told = format!("chat.jsonl was begun without {bound}; leave it out");
+        assert!(run.stderr.contains(&told), "{}", run.stderr);
+    }
+    assert_eq!(server.request_count(), asked);
 }
 
 #[tokio::test]
