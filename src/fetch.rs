@@ -82,8 +82,9 @@ pin_project! {
         // The time in the queue that is over.
         waited: Duration,
         requests: u32,
-        // Whether the present attempt has been sent again, because a connection that was kept alive had been closed.
-        is_sent_again: bool,
+        // What was left of the present attempt's time when it was sent again, because a connection that was kept alive
+        // had been closed. That happens once an attempt.
+        sent_again: Option<Duration>,
         body: Vec<u8>,
         other_type: Option<String>,
         bytes: u64,
@@ -109,7 +110,7 @@ impl Fetch {
             place: Place::new(&endpoint.pace),
             waited: Duration::ZERO,
             requests: 0,
-            is_sent_again: false,
+            sent_again: None,
             body: Vec::new(),
             other_type: None,
             bytes: 0,
@@ -227,7 +228,8 @@ impl FetchProjection<'_> {
     fn begin_attempt(&mut self, turn: Turn, now: Instant) {
         self.began.get_or_insert(now);
         *self.attempt_began = Some(now);
-        *self.timeout = self.retries.time_for_attempt(self.endpoint.timeout, *self.spent);
+        let most = self.sent_again.unwrap_or(self.endpoint.timeout);
+        *self.timeout = self.retries.time_for_attempt(most, *self.spent);
         let patience = Patience::new(*self.timeout);
         let sending = self.send();
         self.state.set(State::Sending { sending, patience, turn });
@@ -289,7 +291,7 @@ impl FetchProjection<'_> {
     fn fail(&mut self, failure: Failure) -> Result<(), Error> {
         let now = Instant::now();
         self.end_attempt(now);
-        *self.is_sent_again = false;
+        *self.sent_again = None;
         let (error, wait, next) = match failure {
             // All requests of the client wait, and this one with them in the queue.
             Failure::Refused(error, turn) => {
@@ -391,10 +393,10 @@ impl Future for Fetch {
                             this.receive(response, turn, left)
                         }
                         Poll::Ready(Err(error))
-                            if error.was_unanswered() && !*this.is_sent_again =>
+                            if error.was_unanswered() && this.sent_again.is_none() =>
                         {
                             tracing::debug!("the connection had closed; the request is sent again");
-                            *this.is_sent_again = true;
+                            *this.sent_again = Some(patience.left());
                             this.end_attempt(Instant::now());
                             // A request like any other: it waits for its turn.
                             this.state.set(State::Idle);
