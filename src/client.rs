@@ -61,7 +61,7 @@ impl Client {
     ///
     /// # Examples
     ///
-    /// A `&str`, a `String`, a [`ChatId`] and a `&ChatId` all fit:
+    /// A `&str`, a `String`, a `&String`, a [`ChatId`] and a `&ChatId` all fit:
     ///
     /// ```
     /// use texter_history::{Client, Message, Timestamp};

@@ -43,8 +43,8 @@ pub enum ErrorKind {
     Forbidden,
     /// 404: there is no such chat, or the address leads elsewhere. Never retried.
     NotFound,
-    /// 429: the client asked too often. Or the server told another request of the client to wait for longer than
-    /// [`max_retry_after`](crate::RetryPolicy::max_retry_after). Retried, but not before `Retry-After` is over.
+    /// 429: the client asked too often. Or another request of this client was told to wait for longer than
+    /// [`max_retry_after`](crate::RetryPolicy::max_retry_after), and this one had to wait with it. Retried, but not before `Retry-After` is over.
     RateLimited,
     /// 5xx: the server failed. 500, 502, 503 and 504 are retried: reading twice changes nothing.
     Server,

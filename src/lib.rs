@@ -74,7 +74,8 @@
 //! [`Messages::prefetch`] is the smaller step: it reads a few pages ahead within one window.
 //!
 //! **What is new** since the last run: save the [`checkpoint`](MessageStream::checkpoint) of an oldest-first stream, and
-//! [resume from](Messages::resume_from) it. If nothing is new, that costs one request. Three things to know:
+//! [resume from](Messages::resume_from) it. If nothing is new, that costs one request
+//! (without a lookback). Three things to know:
 //!
 //! - A message may *arrive late*: its timestamp is older than that of a message you have already. Only
 //!   [`Messages::lookback`] finds it.
@@ -85,7 +86,7 @@
 //!
 //! # Recipes
 //!
-//! Each method's page has an example that is tested; the README has these recipes in full.
+//! The README has most of these in full. Its code is tested.
 //!
 //! | you want | use |
 //! |---|---|
@@ -106,7 +107,7 @@
 //! # How it behaves
 //!
 //! - **Lazy.** Only a poll sends a request. Without [`prefetch`](Messages::prefetch) and [`concurrency`](Messages::concurrency),
-//!   a poll sends none while a message is in hand.
+//!   a poll sends none while messages of the last page are still to be handed out.
 //! - **Exactly once.** Each message comes once, whatever shares a timestamp and however the server pages.
 //! - **Never a silent end.** The stream ends when it has reached what you asked for ([`End`]). If the server cannot be got
 //!   past, that is an error of kind [`Stalled`](ErrorKind::Stalled).
@@ -136,14 +137,14 @@
 //! | a poll outside of any tokio runtime, or in one that was shut down | [`Transport`](ErrorKind::Transport); [`resume`](MessageStream::resume) goes on inside a runtime |
 //!
 //! **Retries.** A page gets ten attempts and two minutes ([`RetryPolicy`]). The waits between them grow from half a second
-//! to 30 seconds. Each is a random part, at least a tenth, of its longest value.
+//! to 30 seconds. Each wait is random: between a tenth and the whole of its longest value.
 //!
 //! **Time during which you do not poll** does not count against `timeout`. Time during which a request waits for its turn
 //! does not count either.
 //!
 //! **Rate limits.** A 429, or a 503 with `Retry-After`, holds all streams of the client. They wait as long as
-//! `Retry-After` says, plus a random wait, so that they do not all come back at once. Refusals use up no attempts: only the
-//! time counts. If `Retry-After` is longer than a minute, the page fails at once with [`Error::retry_after`] set.
+//! `Retry-After` says, plus a random wait, so that they do not all come back at once. A refusal does not count as an
+//! attempt, but its time counts towards the two minutes. If `Retry-After` is longer than a minute, the page fails at once with [`Error::retry_after`] set.
 //!
 //! **After a failed page.** The messages before it are handed out, then one `Err` comes, then `None` for ever. No request is
 //! sent any more, so no combinator can spin on the error. [`MessageStream::resume`] goes on in place; a [`Checkpoint`] goes on

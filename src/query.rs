@@ -97,8 +97,8 @@ impl Messages {
 
     /// How many messages a request asks for (`limit`). Default 50, as the server's own. 0 is refused.
     ///
-    /// The server may give fewer. If more messages share one timestamp than fit a page, the stream asks for a larger page
-    /// by itself, because only that leads past them.
+    /// The server may give fewer. The stream asks for a larger page by itself in two cases: more messages share one
+    /// timestamp than fit a page, or a [`lookback`](Self::lookback) holds more than a page.
     pub fn page_size(mut self, messages: u32) -> Self {
         self.bounds.page_size = messages;
         self
@@ -106,7 +106,7 @@ impl Messages {
 
     /// Lets the pages grow. The first request asks for [`page_size`](Self::page_size) messages, and each further one for
     /// twice as many as the one before, up to this number. So the first message comes quickly, and a long history costs few
-    /// requests. Default: the page size, so pages do not grow. A number below the page size is refused.
+    /// requests. Default: the page size, so pages grow only as told there. A number below the page size is refused.
     ///
     /// If the server gives fewer messages than asked for although the chat goes on, the pages keep the size that it gave.
     /// If it refuses a size with 413, they shrink to half. They never shrink below the page size.
@@ -154,7 +154,8 @@ impl Messages {
 
     /// Reads only the messages of one bot session. Default: all messages, of any session or of none.
     ///
-    /// The id is what messages carry as `botSessionId`: 1 to 256 characters of `a-z` and `0-9`.
+    /// The id is what messages carry as `botSessionId`: 1 to 256 characters of `a-z` and `0-9`. A
+    /// session that does not exist is an empty stream, not an error.
     pub fn bot_session(mut self, id: impl Into<BotSessionId>) -> Self {
         self.bounds.bot_session = Some(id.into());
         self
@@ -258,7 +259,7 @@ impl Messages {
     /// pages or 1,600 messages wait, whichever is more, however long the chat is.
     ///
     /// **What is new tomorrow.** Save the stream's [`checkpoint`](crate::MessageStream::checkpoint). A stream that is resumed
-    /// from it brings exactly what has come since. If nothing has, that costs one request.
+    /// from it brings exactly what has come since. If nothing has, that costs one request (without a lookback).
     ///
     /// **What is missed.** A message may arrive late: with a timestamp before the checkpoint's, for example because a
     /// provider was down for an hour. Without a [`lookback`](Self::lookback), it is missed. A changed message (a new status, an
@@ -309,10 +310,12 @@ impl Messages {
     /// for as long as it is polled.
     ///
     /// The first poll looks at once. Then the stream waits for `every`, counted from the end of the last look. Between two
-    /// looks it sends nothing. A look that finds nothing costs one request. Zero is refused.
+    /// looks it sends nothing. A look that finds nothing costs one request, or a few if a [`lookback`](Self::lookback) holds more than a
+    /// page. Zero is refused.
     ///
     /// [`is_caught_up`](crate::MessageStream::is_caught_up) says whether the stream waits for the next look. With
-    /// `since(Timestamp::now())`, only new messages are handed out. A message that arrives late is missed without a
+    /// `since(Timestamp::now())`, only messages with a timestamp from now on are handed out; your clock says when that is.
+    /// A lookback never goes back before `since`. A message that arrives late is missed without a
     /// [`lookback`](Self::lookback).
     ///
     /// A look that fails is one `Err`, then `None`. After [`resume`](crate::MessageStream::resume), the stream goes on
@@ -353,9 +356,10 @@ impl Messages {
     /// out only what was not there before. Late messages come out of order. No other messages do. Newest first, a lookback is
     /// refused.
     ///
-    /// The time counts back from the newest message handed out, or from now if that is earlier. The checkpoint holds the ids
-    /// of all messages within the lookback, at most 65,536. If there are more, the lookback gets shorter. If you make the
-    /// lookback longer than that of a saved checkpoint, the first run goes no further back than the checkpoint's ids do.
+    /// The lookback is counted back from the newest message handed out. If that message lies in the future, it is counted back
+    /// from now. The checkpoint holds the ids
+    /// of all messages within the lookback, at most 65,536. If there are more, the lookback gets shorter. A saved
+    /// checkpoint knows only its own lookback's ids. If you make the lookback longer, the first run still uses the shorter one.
     ///
     /// # Examples
     ///
@@ -396,8 +400,8 @@ impl Messages {
     /// Sends up to this many requests at once, in either direction. Default 1; 0 counts as 1. The messages, their order and
     /// the checkpoint are the same as without it.
     ///
-    /// The stream reads several windows of time at once. What is read early waits for its turn. At most 6,400 messages wait,
-    /// or for each request 8 pages or 800 messages, whichever is most. Reading ahead also stops while
+    /// The stream reads several windows of time at once. What is read early waits for its turn. The most that wait
+    /// is the largest of three: 6,400 messages; 8 pages for each request; 800 messages for each request. Reading ahead also stops while
     /// their bodies add up to more than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
     ///
     /// It costs 5 to 20 % more requests. All requests share the token's rate limit. A [`bot_session`](Self::bot_session) is
@@ -432,8 +436,8 @@ impl Messages {
 
     /// Goes on where another stream of the same chat stopped.
     ///
-    /// What this query does not set, the checkpoint does: bot session, bounds and direction. If both set one of these and they
-    /// differ, or if the checkpoint is of another chat, that is an error of kind
+    /// What this query does not set, the checkpoint does: bot session, bounds and direction. If the query and the checkpoint
+    /// set the same thing to different values, or if the checkpoint is of another chat, that is an error of kind
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest). Page sizes, [`concurrency`](Self::concurrency) and
     /// [`lookback`](Self::lookback) may differ.
     ///

@@ -108,7 +108,8 @@ impl<T> MessageStream<T> {
     /// Where the stream stands: right behind the **last message handed out**. It is exact at every moment: before the first
     /// poll, in the middle of a page, after an `Err`, after the end.
     ///
-    /// A call copies the ids that share the last timestamp. If the query was refused, this is the checkpoint that the query
+    /// A call copies the ids that share the last timestamp. With a [`lookback`](crate::Messages::lookback) it copies all ids
+    /// within the lookback, so save it once for each batch, and not for each message. If the query was refused, this is the checkpoint that the query
     /// was to resume from. If there was none, its line holds the refused values and cannot be read back.
     ///
     /// # Examples

@@ -24,9 +24,9 @@ use crate::message::Message;
 /// - `chunks(n)`, `try_chunks(n)` and `ready_chunks(n)` take up to `n` messages before they hand out the first of them.
 ///   They own the stream. Its `checkpoint()` would already stand behind messages that still wait in the chunk. If you
 ///   save it and crash, these messages are lost.
-/// - `buffered(n)` and `buffer_unordered(n)` take up to `n` messages whose work has not finished. The loss is the same.
-///   With `buffered`, which keeps the order, the checkpoint of a message whose work is done is safe. With
-///   `buffer_unordered` it is not: an earlier message may still be under way.
+/// - `buffered(n)` and `buffer_unordered(n)` take up to `n` messages whose work has not finished. If you save
+///   `stream.checkpoint()`, the loss is the same. If you save the checkpoint beside a message whose work is done, that is
+///   safe with `buffered`. It is not safe with `buffer_unordered`, because an earlier message may still be under way.
 /// - `stream.by_ref().take(n).try_collect()` drops what it has collected when an `Err` comes. The checkpoint stands behind
 ///   these messages, but nobody has them. Use `try_chunks`, whose error holds what was collected, or a loop.
 ///
@@ -34,7 +34,8 @@ use crate::message::Message;
 ///
 /// # Cost
 ///
-/// Each message costs as much as a call of `checkpoint()`. It copies the ids that share the message's timestamp, and looks
+/// Each message costs as much as a call of `checkpoint()`. It copies the ids that share the message's
+/// timestamp, or all ids within a lookback, and looks
 /// at the messages of the same page that came before.
 ///
 /// # After an error

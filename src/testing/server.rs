@@ -89,7 +89,7 @@ impl FakeTexter {
         self.shared.state().request_count
     }
 
-    /// Lets the next request that no earlier fault is for fail.
+    /// Makes the next request fail. Several faults are used one after another, one request each.
     pub fn push_fault(&self, fault: Fault) {
         self.shared.state().scripted.push_back(fault);
     }
