@@ -381,13 +381,14 @@ fn cut<'a>(keys: impl Iterator<Item = &'a Key>, count: usize) -> Option<(usize, 
     let mut previous = None;
     for (index, key) in keys.enumerate() {
         let time = key.timestamp();
-        if let (Some(one), Some(other)) = (previous, time)
-            && one != other
-        {
-            if index > count && best.is_some() {
-                break;
+        match (previous, time) {
+            (Some(one), Some(other)) if one != other => {
+                if index > count && best.is_some() {
+                    break;
+                }
+                best = Some((index, other));
             }
-            best = Some((index, other));
+            _ => {}
         }
         if index > count && best.is_some() {
             break;

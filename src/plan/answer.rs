@@ -48,9 +48,11 @@ impl<M> Plan<M> {
             (keys, messages) = pick(keys, messages, &indices);
         }
         let mut duplicates = change.duplicates;
-        if let Order::OldestFirst(look) = &self.order
-            && let Some(known) = look.known.known(&keys)
-        {
+        let known = match &self.order {
+            Order::OldestFirst(look) => look.known.known(&keys),
+            Order::NewestFirst => None,
+        };
+        if let Some(known) = known {
             duplicates += known.iter().filter(|known| **known).count() as u64;
             let new: Vec<usize> = (0..known.len()).filter(|index| !known[*index]).collect();
             (keys, messages) = pick(keys, messages, &new);
@@ -128,9 +130,8 @@ impl<M> Plan<M> {
     /// A request was dropped before its answer came: `ask` gives it again.
     #[cfg(test)]
     pub(crate) fn abandon(&mut self, id: WindowId) {
-        if let Some(index) = self.arrived(id)
-            && let Some(window) = self.row.get_mut(index)
-        {
+        let index = self.arrived(id);
+        if let Some(window) = index.and_then(|index| self.row.get_mut(index)) {
             window.abandon();
         }
     }

@@ -28,9 +28,7 @@ impl<M> Plan<M> {
             if first {
                 self.drop_unplaced_again(&mut keys, &mut messages);
             }
-            if !messages.is_empty()
-                && let Some(front) = self.row.front_mut()
-            {
+            if let Some(front) = self.row.front_mut().filter(|_| !messages.is_empty()) {
                 front.goes_out();
             }
             self.trim(&mut keys, &mut messages);
@@ -45,9 +43,8 @@ impl<M> Plan<M> {
 
     /// Lets go of the windows that are done with, from the first on, and of everything at the end.
     pub(super) fn settle(&mut self) {
-        while let Some(front) = self.row.front()
-            && front.is_complete()
-            && front.parts() == 0
+        while let Some(front) =
+            self.row.front().filter(|front| front.is_complete() && front.parts() == 0)
         {
             if front.read() > 0 {
                 self.target *= 2.0;
@@ -88,9 +85,9 @@ impl<M> Plan<M> {
 
     /// A message without a readable timestamp that stands where two windows meet may be in both.
     fn drop_unplaced_again(&self, keys: &mut Vec<Key>, messages: &mut Vec<M>) {
-        while let Some(Key::Unplaced(fingerprint)) = keys.last()
-            && self.unplaced.contains(fingerprint)
-        {
+        let is_again =
+            |key: &Key| matches!(key, Key::Unplaced(print) if self.unplaced.contains(print));
+        while keys.last().is_some_and(is_again) {
             keys.pop();
             messages.pop();
         }

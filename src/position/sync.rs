@@ -62,10 +62,11 @@ impl SyncPosition {
         self.raise_floor(horizon.floor(newest));
         self.remember_unplaced(handed_out);
         for key in handed_out {
-            if let Key::Placed(cursor) = key
-                && Some(cursor.timestamp) >= self.floor
-            {
-                self.ids.insert((cursor.timestamp, cursor.id.clone()));
+            match key {
+                Key::Placed(cursor) if Some(cursor.timestamp) >= self.floor => {
+                    self.ids.insert((cursor.timestamp, cursor.id.clone()));
+                }
+                _ => {}
             }
         }
         // Beyond that, whole timestamps are let go, the oldest first.

@@ -100,14 +100,15 @@ impl Messages {
             }
             *own = own.or(its);
         }
-        if let Standing::NewestFirst { position, .. } = &checkpoint.standing
-            && bounds.until.is_some()
-            && bounds.until < position.timestamp()
-        {
+        match checkpoint.standing {
             // Everything up to `until` is older than what was handed out: none of it has been.
-            return Ok(self.beginning());
+            Standing::NewestFirst { position, .. }
+                if bounds.until.is_some() && bounds.until < position.timestamp() =>
+            {
+                Ok(self.beginning())
+            }
+            standing => Ok(standing),
         }
-        Ok(checkpoint.standing)
     }
 
     fn check(&self, standing: &Standing) -> Result<(), Error> {

@@ -26,10 +26,11 @@ impl Flight {
 
     /// Goes on with a request whose turn has not come.
     pub(super) fn poll_early(&mut self, cx: &mut Context<'_>) {
-        if self.outcome.is_none()
-            && let Poll::Ready(outcome) = self.fetch.as_mut().poll(cx)
-        {
-            self.outcome = Some(outcome);
+        if self.outcome.is_none() {
+            self.outcome = match self.fetch.as_mut().poll(cx) {
+                Poll::Ready(outcome) => Some(outcome),
+                Poll::Pending => None,
+            };
         }
     }
 
