@@ -134,7 +134,7 @@ async fn an_export_that_is_refused_leaves_what_there_is() {
     let mut faults = 0;
     let failing = server_with(50).faults(move |_, _| {
         faults += 1;
-        (faults > 4).then(|| Fault::status(404))
+        (faults > 5).then(|| Fault::status(404))
     });
     let failing = failing.start().await.unwrap();
     let arguments = [CHAT, "-o", output, "--page-size", "10"];
