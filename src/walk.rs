@@ -240,8 +240,6 @@ struct Server {
     answered: u32,
     /// The smallest `limit` of the walk's own choice that was refused, and the status.
     refused: Option<(u32, u16)>,
-    /// The most messages that an answer held.
-    longest: usize,
     session_filter: SessionFilter,
     start: ChatTime,
     /// What `start` was when nothing was found there.
@@ -284,7 +282,6 @@ impl Walk {
                 page_length: PageLength::Unproven { first: None },
                 answered: 0,
                 refused: None,
-                longest: 0,
                 session_filter: SessionFilter::Server,
                 start: ChatTime::Unknown,
                 stale_start: None,
@@ -304,7 +301,7 @@ impl Walk {
     /// The next request.
     pub(crate) fn ask(&self) -> Ask {
         let bot_session = self.asks_for_session();
-        let page = || self.page_limit(self.limit, self.remaining);
+        let page = || trimmed(self.limit, self.remaining, self.more_than_seen());
         match self.goal {
             Goal::First | Goal::Page => {
                 Ask { limit: page(), cursor: self.next_cursor(), bot_session }
@@ -393,7 +390,8 @@ impl Walk {
             }
         };
         Some(Ask {
-            limit: self.page_limit(limit, remaining),
+            // The first message is the only one of its time that is known to come.
+            limit: trimmed(limit, remaining, 2),
             cursor: Some(first.clone()),
             bot_session: ask.bot_session,
         })
@@ -402,14 +400,6 @@ impl Walk {
     /// Whether `botSessionId` is sent.
     fn asks_for_session(&self) -> bool {
         self.bounds.bot_session.is_some() && self.server.session_filter == SessionFilter::Server
-    }
-
-    /// `limit`, trimmed to what may still be handed out. Behind a cursor that is at least 2: the cursor may be
-    /// counted before it is left out, and an empty answer would leave open whether there is more.
-    fn page_limit(&self, limit: u32, remaining: Option<u64>) -> u32 {
-        let least = if self.position.cursor.is_some() { 2 } else { 1 };
-        let left = remaining.and_then(|left| u32::try_from(left).ok()).unwrap_or(limit);
-        left.max(least).min(limit)
     }
 
     /// One more than all that may have been handed out of one time.
@@ -453,6 +443,13 @@ impl Walk {
 /// hexadecimal may be refused; what comes too new is dropped.
 fn before_anything_newer_than(time: Timestamp) -> Cursor {
     Cursor { timestamp: time.next_milli(), id: NO_MESSAGE.into() }
+}
+
+/// `limit`, trimmed to what may still be handed out, but not so far that what has been handed out of the cursor's
+/// time, and may be counted, leaves no room.
+fn trimmed(limit: u32, remaining: Option<u64>, more_than_seen: u32) -> u32 {
+    let left = remaining.and_then(|left| u32::try_from(left).ok()).unwrap_or(limit);
+    left.max(more_than_seen).min(limit)
 }
 
 fn limit_from(count: usize) -> u32 {

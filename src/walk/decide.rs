@@ -102,7 +102,6 @@ impl Walk {
         self.learn_times(answer);
         let server = &mut self.server;
         server.answered = server.answered.max(ask.limit);
-        server.longest = server.longest.max(sorted.count);
         if ask.bot_session || matches!(self.goal, Goal::Confirm(_) | Goal::Beyond(_)) {
             return;
         }
@@ -149,32 +148,33 @@ impl Walk {
     }
 
     /// Whether the server may have stopped for another reason than that there is no more.
-    fn may_be_cut_off(&self, ask: &Ask, count: usize, short: bool) -> bool {
+    fn may_be_cut_off(&self, ask: &Ask, sorted: &Sorted, short: bool) -> bool {
         let limit = usize::try_from(ask.limit).unwrap_or(usize::MAX);
         let default = usize::try_from(DEFAULT_LIMIT).unwrap_or(usize::MAX);
-        let counted = self.with_cursor(count);
-        if !short || self.server.page_length == PageLength::Uneven {
+        if !short || self.server.page_length == PageLength::Uneven || self.is_full(sorted, limit) {
             return true;
         }
-        if count == 0 {
+        if sorted.count == 0 {
             // Not by a cap, which lets something be seen.
-            return counted >= limit;
+            return false;
         }
         // What was asked for with a larger `limit` than usual may have met a cap that no page has met.
         matches!(self.goal, Goal::Widen(_) | Goal::Beyond(_))
             || match self.server.page_length {
-                PageLength::Unproven { first } => {
-                    counted >= limit || counted >= first.unwrap_or(default)
-                }
-                PageLength::Capped(cap) => counted >= limit || count >= cap,
-                PageLength::AsAsked | PageLength::Uneven => count >= default,
+                PageLength::Unproven { first } => self.is_full(sorted, first.unwrap_or(default)),
+                PageLength::Capped(cap) => sorted.count >= cap,
+                PageLength::AsAsked | PageLength::Uneven => sorted.count >= default,
             }
     }
 
-    /// How many messages may have been counted to `limit`: the cursor, too, before it was left out.
-    fn with_cursor(&self, count: usize) -> usize {
-        let leaves_out_cursor = matches!(self.goal, Goal::Page | Goal::Widen(_));
-        count + usize::from(leaves_out_cursor && self.server.page_length != PageLength::AsAsked)
+    /// Whether so many may have been counted: those shown, and with them the cursor, or all at its time that were
+    /// left out, as far as they counted.
+    fn is_full(&self, sorted: &Sorted, limit: usize) -> bool {
+        let left_out = match self.server.page_length {
+            PageLength::AsAsked => 0,
+            _ => sorted.left_out,
+        };
+        sorted.count + left_out.min(1) >= limit || sorted.count + left_out.min(limit) == limit
     }
 
     fn after_something_new(
@@ -184,7 +184,7 @@ impl Walk {
         short: bool,
         before: Option<Timestamp>,
     ) -> Next {
-        if self.start() == Start::Reached && !self.may_be_cut_off(ask, sorted.count, short) {
+        if self.start() == Start::Reached && !self.may_be_cut_off(ask, sorted, short) {
             return Next::End(End::ReachedStart);
         }
         if self.must_filter(ask, sorted) {
@@ -210,7 +210,7 @@ impl Walk {
     fn after_nothing_new(&mut self, ask: &Ask, sorted: &Sorted, short: bool) -> Next {
         let stuck = Stuck { limit: ask.limit, count: sorted.count, why: why(sorted) };
         let limit = usize::try_from(ask.limit).unwrap_or(usize::MAX);
-        let short = short && self.with_cursor(sorted.count) < limit;
+        let short = short && !self.is_full(sorted, limit);
         if self.must_filter(ask, sorted) {
             return self.filter_ourselves();
         }
@@ -228,7 +228,7 @@ impl Walk {
             (Goal::Confirm(last), _) => self.after_confirm(start, last, stuck, sorted),
             (Goal::Widen(_), Start::FurtherBack(time)) => self.go_on(Goal::AtStart { time, stuck }),
             (_, Start::FurtherBack(_)) => self.widen(stuck),
-            (_, Start::Reached) if !self.may_be_cut_off(ask, sorted.count, short) => {
+            (_, Start::Reached) if !self.may_be_cut_off(ask, sorted, short) => {
                 Next::End(End::ReachedStart)
             }
             _ => self.go_on(Goal::Confirm(stuck)),
@@ -252,8 +252,6 @@ impl Walk {
             Start::Unknown if sorted.cursor_ignored => self.stalled(Stall::CursorIgnored),
             // A cap would have let something be seen.
             _ if last.count == 0 || self.is_whole(sorted) => Next::End(End::ReachedStart),
-            // A longer answer was given before, so this one is no cap's doing: some have been deleted.
-            _ if self.is_shorter_than_usual(stuck.count) => Next::End(End::ReachedStart),
             _ => self.look_beyond(stuck),
         }
     }
@@ -282,28 +280,20 @@ impl Walk {
     }
 
     fn after_beyond(&mut self, last: Stuck, stuck: Stuck, sorted: &Sorted, short: bool) -> Next {
-        let goes_on = self.goes_on();
-        let grows_no_longer = stuck.count > 0 && stuck.count <= last.count;
-        if sorted.cursor_ignored {
-            return self.stalled(Stall::CursorIgnored);
+        let grows = stuck.count == 0 || stuck.count > last.count;
+        match self.goes_on() {
+            _ if sorted.cursor_ignored => self.stalled(Stall::CursorIgnored),
+            false if short && self.is_whole(sorted) => Next::End(End::ReachedStart),
+            // Not even what has been handed out is there any more.
+            false if stuck.count == 0 && last.count == 0 => Next::End(End::ReachedStart),
+            false if !grows => self.go_on(Goal::Newest(stuck)),
+            // A cap would end it here; but so would a run of hidden messages, which can be longer than this.
+            _ => self.look_beyond(stuck),
         }
-        if short && !goes_on && self.is_whole(sorted) {
-            return Next::End(End::ReachedStart);
-        }
-        if grows_no_longer && !goes_on {
-            return self.go_on(Goal::Newest(stuck));
-        }
-        let capped = grows_no_longer
-            && self.server.page_length != PageLength::Uneven
-            && stuck.count + 1 >= self.server.longest;
-        if capped || stuck.limit >= MOST_TIED {
-            return self.stalled(stuck.why);
-        }
-        self.look_beyond(stuck)
     }
 
     fn look_beyond(&mut self, stuck: Stuck) -> Next {
-        let limit = self.more_than(stuck.limit);
+        let limit = self.more_than(stuck.limit).min(MOST_TIED);
         if limit <= stuck.limit {
             return self.stalled_for_want_of_more(stuck.why);
         }
@@ -400,11 +390,6 @@ impl Walk {
         // Which of the unreadable ones came back cannot be told for certain.
         let uncertain = sorted.unreadable && sorted.count >= default;
         self.all_came_back(sorted) && !capped && !uncertain
-    }
-
-    /// Whether no cap made an answer of so many messages, because there has been a longer one.
-    fn is_shorter_than_usual(&self, count: usize) -> bool {
-        self.server.page_length != PageLength::Uneven && count + 1 < self.server.longest
     }
 
     fn must_filter(&self, ask: &Ask, sorted: &Sorted) -> bool {

@@ -193,7 +193,10 @@ async fn stopped_anywhere_and_resumed_the_union_is_exact() {
             // them a message without a place stands.
             model.rules.session_filter = SessionFilter::BothApply;
         }
-        if model.rules.cursor_reading == CursorReading::StrictKeyset {
+        if matches!(
+            model.rules.cursor_reading,
+            CursorReading::StrictKeyset | CursorReading::StrictKeysetAfterCounting
+        ) {
             // Among equal timestamps a keyset goes by an order that only its pages show: on any other
             // page, the middle of a group is no place to go on from.
             model.rules.page_order = PageOrder::Ascending;

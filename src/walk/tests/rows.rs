@@ -244,19 +244,6 @@ fn a_confirmed_answer_that_is_whole_is_the_end() {
 }
 
 #[test]
-fn a_confirmed_answer_shorter_than_a_longer_one_is_the_end() {
-    // Four tie at the start; two of them are deleted once all have been handed out.
-    let four = group(5_000, "m", 4);
-    for (left, next) in [(2, REACHED_START), (3, Next::Ask)] {
-        let mut told = Told::new(bounds(10));
-        assert_eq!(told.hears(&four, ChatTime::Unknown), Next::Ask);
-        assert_eq!(told.hears(&four[3..], ChatTime::Unknown), Next::Ask);
-        // One less may be a cap's doing, which was met without the cursor.
-        assert_eq!(told.hears(&four[..left], ChatTime::Unknown), next, "{left}");
-    }
-}
-
-#[test]
 fn a_confirmed_answer_that_lacks_what_was_handed_out_is_looked_beyond() {
     let (mut told, three) = confirming_three();
     assert_eq!(told.hears(&three[1..], ChatTime::Unknown), Next::Ask);
@@ -330,12 +317,12 @@ fn beyond_a_longer_and_longer_answer_is_asked_for() {
         limits.push(told.asks().limit);
         next = told.hears(&[], at(1_000));
     }
-    let doubled: Vec<u32> = (2..14).map(|n| 10 << n).collect();
+    let doubled: Vec<u32> = (2..13).map(|n| 10 << n).chain([65_536]).collect();
     assert_eq!((limits, next), (doubled, Next::Stalled(Stall::Empty)));
 }
 
 #[test]
-fn beyond_an_answer_that_grows_no_longer_is_stalled() {
+fn beyond_an_answer_that_grows_no_longer_is_asked_for_up_to_the_most() {
     let held = group(5_000, "m", 30);
     let mut told = Told::behind(bounds(10), &held);
     for _ in 0..2 {
@@ -343,7 +330,12 @@ fn beyond_an_answer_that_grows_no_longer_is_stalled() {
     }
     assert_eq!(told.hears(&[key(1_000, "a")], at(1_000)), Next::Ask);
     assert!(matches!(told.goal(), Goal::Beyond(_)));
-    assert_eq!(told.hears(&held[..6], at(1_000)), Next::Ask);
+    // A run of hidden messages looks like a cap, as long as it is longer than the answer.
+    let mut next = Next::Ask;
+    while next == Next::Ask && told.asks().limit < 65_536 {
+        next = told.hears(&held[..6], at(1_000));
+    }
+    assert_eq!((next, told.asks().limit), (Next::Ask, 65_536));
     assert_eq!(told.hears(&held[..6], at(1_000)), Next::Stalled(Stall::Ties));
 }
 
@@ -361,6 +353,14 @@ fn beyond_a_whole_answer_with_nothing_further_back_is_the_end() {
         let (mut told, three) = beyond_three();
         assert_eq!(told.hears(&three, start), REACHED_START);
     }
+}
+
+#[test]
+fn beyond_empty_answers_with_nothing_further_back_are_the_end() {
+    let (mut told, _) = confirming_three();
+    assert_eq!(told.hears(&[], ChatTime::Unknown), Next::Ask);
+    assert!(matches!(told.goal(), Goal::Beyond(_)));
+    assert_eq!(told.hears(&[], ChatTime::Unknown), REACHED_START);
 }
 
 #[test]
