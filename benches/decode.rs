@@ -1,5 +1,5 @@
 //! One body in memory → messages, beside what a user would write: same body. Run it with
-//! `cargo bench --bench decode`.
+//! `cargo bench -p benches --bench decode`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

@@ -1,5 +1,5 @@
 //! Allocations per decoded message, and the peak of the heap by the length of the history, beside the loop
-//! that a user would write by hand. Run it with `cargo bench --bench memory`.
+//! that a user would write by hand. Run it with `cargo bench -p benches --bench memory`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

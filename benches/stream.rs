@@ -1,6 +1,6 @@
 //! The stream over pages that are in memory already, beside a plain loop and the pagers that a user could
 //! pick instead: same pages, same items. What one message costs more than in the plain loop is in the last
-//! lines. Run it with `cargo bench --bench stream`.
+//! lines. Run it with `cargo bench -p benches --bench stream`.
 //!
 //! Timed is what the consumer waits for. Not timed is what each needs before its first poll: here the pages of
 //! the crate's stream and of the bare machine become `Result`s, which reading a page has made them already.

@@ -1,6 +1,6 @@
 //! The whole walk over HTTP, against a server in a process of its own, beside the loop that a user would
 //! write by hand: client CPU by `getrusage`, in turn, medians of the ratios. Run it with
-//! `cargo bench --bench walk`; `-- --help` shows its flags.
+//! `cargo bench -p benches --bench walk`; `-- --help` shows its flags.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

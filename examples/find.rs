@@ -14,7 +14,8 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, future};
+use texter_history::Message;
 
 /// Finds a message by the provider's id, as a status webhook carries it.
 #[derive(Parser)]
@@ -51,21 +52,16 @@ async fn run() -> Result<(), Box<dyn Error>> {
     // Pages grow, so that a message far back costs few requests and a recent one a small page.
     let query = service.client.messages(chat).page_size(50).max_page_size(500);
     let mut stream = query.max_messages(arguments.count).skip_malformed().stream();
-    let found = loop {
-        match stream.try_next().await? {
-            Some(message) if message.provider_id() == Some(&wanted) => break Some(message),
-            Some(_) => {}
-            None => break None,
-        }
-    };
+    let is_wanted = |message: &Message| future::ready(message.provider_id() == Some(&wanted));
+    let found = stream.by_ref().try_filter(is_wanted).try_next().await?;
 
     let stats = stream.stats();
     common::tell_of_malformed(&stats);
     let cost = format!("after {} messages, {} requests", stats.messages, stats.requests);
     match found {
         Some(message) => {
-            println!("found {wanted} {cost}:");
-            println!("{}", serde_json::to_string_pretty(&message)?);
+            let json = serde_json::to_string_pretty(&message)?;
+            common::say(&format!("found {wanted} {cost}:\n{json}"))?;
             Ok(())
         }
         None => Err(format!("there is no message {wanted} {cost}").into()),

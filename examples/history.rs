@@ -8,12 +8,11 @@
 mod common;
 
 use std::error::Error;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 use futures::TryStreamExt;
-use texter_history::{Direction, Message, MessageKind, Timestamp};
+use texter_history::{Direction, Message, MessageKind, Stats, Timestamp};
 
 /// Prints a Texter conversation, newest message first.
 ///
@@ -65,22 +64,22 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
 
     let mut stream = query.skip_malformed().stream();
-    let mut out = io::stdout().lock();
     let (mut requests, mut pages) = (0, 0);
     while let Some(message) = stream.try_next().await? {
         if stream.stats().requests > requests {
             requests = stream.stats().requests;
             pages += 1;
         }
-        write_message(&mut out, &message)?;
+        common::say(&line(&message))?;
     }
     let stats = stream.stats();
     common::tell_of_malformed(&stats);
-    writeln!(out, "{} messages in {pages} pages, {} requests", stats.messages, stats.requests)?;
+    let Stats { messages, requests, .. } = stats;
+    common::say(&format!("{messages} messages in {pages} pages, {requests} requests"))?;
     Ok(())
 }
 
-fn write_message(out: &mut impl Write, message: &Message) -> io::Result<()> {
+fn line(message: &Message) -> String {
     let (arrow, who) = match &message.direction {
         Some(Direction::Incoming) => ("◀", "customer"),
         Some(Direction::Outgoing) => {
@@ -89,7 +88,7 @@ fn write_message(out: &mut impl Write, message: &Message) -> io::Result<()> {
         _ => ("•", if message.is_system() { "system" } else { "?" }),
     };
     let line = format!("{arrow} {who:<10}  {}", summary(message));
-    writeln!(out, "{}  {}", message.timestamp, without_controls(&line))
+    format!("{}  {}", message.timestamp, without_controls(&line))
 }
 
 /// What a customer wrote must not steer the terminal it is shown on.

@@ -12,8 +12,8 @@ pub(crate) enum ChatTime {
     At(Timestamp),
 }
 
-/// The times of the whole chat's first and most recent message, as the server states them with every page
-/// (`minTime` and `maxTime`, page "Get Messages of a Chat").
+/// The times of the whole chat's first and newest message, as the server states them with every page (`minTime` and
+/// `maxTime`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
     /// When the chat's first-ever message was created.

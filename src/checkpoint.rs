@@ -1,5 +1,7 @@
 //! The checkpoint: where a walk stands, as a line that outlives the process.
 
+mod line;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,20 +11,29 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::fingerprint::fingerprint;
-use crate::id::{BotSessionId, ChatId, is_well_formed};
-use crate::position::{Position, Seen};
+use crate::id::{BotSessionId, ChatId};
+use crate::position::Standing;
 use crate::timestamp::Timestamp;
+use line::{read_fields, write_fields};
 
-/// Where the last message handed out left a walk: enough to go on from there, in another process too,
-/// without losing or repeating a message.
+/// Where a stream stands: right behind the last message handed out. Another stream goes on from there, in another
+/// process too, without losing or repeating a message.
 ///
-/// It carries the chat, the bot session and the bounds of the walk, the cursor, and the ids already
-/// handed out at the cursor's timestamp, because the endpoint leaves out only one of them (page "Get
-/// Messages of a Chat"). It holds no text of any message and no token.
+/// **Which way it goes on.** The checkpoint of an [`oldest_first`](crate::Messages::oldest_first) stream is the one to sync
+/// with: resumed tomorrow, it brings what is new. The checkpoint of a newest-first stream goes on towards *older* messages:
+/// resumed after the chat's first message was reached, it brings nothing. To go on forwards after a newest-first stream,
+/// save [`MessageStream::newest_checkpoint`](crate::MessageStream::newest_checkpoint).
 ///
-/// `Display` gives one line of printable ASCII without spaces, fit for a database column or a flag;
-/// `FromStr` takes it back. Serde uses the same line. A checksum guards it: a line that was cut or
-/// altered is an error.
+/// **What it does not bring.** A message that changed (a new status, an edit, a deletion) is not new: read the last days
+/// again by [`since`](crate::Messages::since). A message that arrived late, with an older timestamp, comes only with a
+/// [`lookback`](crate::Messages::lookback).
+///
+/// **What it holds:** the chat, the bot session, the bounds and the direction; the last message handed out; and the ids
+/// handed out at its timestamp, because the server sends these messages again. With a lookback, it holds all ids within
+/// it. It holds no text of a message and no token.
+///
+/// **Its form.** `Display` gives one line of printable ASCII without spaces, for a database column or a flag. `FromStr`
+/// reads it. Serde uses the same line. A checksum guards the line: one that was cut or altered is an error.
 ///
 /// # Examples
 ///
@@ -44,11 +55,8 @@ pub struct Checkpoint {
     pub(crate) bot_session: Option<BotSessionId>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
-    pub(crate) position: Position,
+    pub(crate) standing: Standing,
 }
-
-/// The first field of the line; a later form gets another number.
-const VERSION: &str = "texter-history-1";
 
 impl Checkpoint {
     /// The chat that was walked.
@@ -75,79 +83,22 @@ impl Checkpoint {
         self.until
     }
 
+    /// Whether the walk goes from old to new, so that this checkpoint goes on towards *newer* messages.
+    #[must_use]
+    pub fn is_oldest_first(&self) -> bool {
+        matches!(self.standing, Standing::OldestFirst { .. })
+    }
+
     /// The last message handed out; `None` when there was none yet.
     #[must_use]
     pub fn cursor(&self) -> Option<&Cursor> {
-        self.position.cursor.as_ref()
-    }
-
-    fn write_fields(&self, out: &mut String) {
-        let number =
-            |time: Option<Timestamp>| time.map(|t| t.as_millis().to_string()).unwrap_or_default();
-        let seen: Vec<String> = self
-            .position
-            .seen
-            .iter()
-            .map(|seen| match seen {
-                Seen::Id(id) => id.to_string(),
-                Seen::Text(fingerprint) => format!("@{fingerprint:016x}"),
-            })
-            .collect();
-        let fields = [
-            VERSION,
-            self.chat.as_str(),
-            self.bot_session.as_ref().map_or("", BotSessionId::as_str),
-            &number(self.since),
-            &number(self.until),
-            &number(self.position.timestamp()),
-            &seen.join(","),
-            "",
-        ];
-        out.push_str(&fields.join(":"));
-    }
-
-    fn read_fields(line: &str) -> Option<Self> {
-        let mut fields = line.split(':');
-        let mut field = || fields.next();
-        if field()? != VERSION {
-            return None;
-        }
-        let id = |text: &str| is_well_formed(text).then(|| text.to_owned());
-        let chat = id(field()?)?.into();
-        let bot_session = match field()? {
-            "" => None,
-            text => Some(id(text)?.into()),
-        };
-        let number = |text: &str| match text {
-            "" => Some(None),
-            text => text.parse().ok().map(|millis| Some(Timestamp::from_millis(millis))),
-        };
-        let (since, until, time) = (number(field()?)?, number(field()?)?, number(field()?)?);
-        let seen = |text: &str| match text.strip_prefix('@') {
-            Some(text) => u64::from_str_radix(text, 16).ok().map(Seen::Text),
-            None => id(text).map(|id| Seen::Id(id.into())),
-        };
-        let seen: Vec<Seen> = match field()? {
-            "" => Vec::new(),
-            text => text.split(',').map(seen).collect::<Option<_>>()?,
-        };
-        let mut position = Position { cursor: None, seen };
-        let last = position.ids().next_back().cloned();
-        position.cursor = match (time, last) {
-            (None, None) => None,
-            (Some(timestamp), Some(id)) if timestamp.as_millis() >= 0 => {
-                Some(Cursor { timestamp, id })
-            }
-            _ => return None,
-        };
-        Some(Self { chat, bot_session, since, until, position })
+        self.standing.cursor()
     }
 }
 
 impl fmt::Display for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut fields = String::new();
-        self.write_fields(&mut fields);
+        let fields = write_fields(self);
         write!(f, "{fields}{:016x}", fingerprint(fields.as_bytes()))
     }
 }
@@ -160,7 +111,7 @@ impl FromStr for Checkpoint {
     /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the text is not a checkpoint
     /// that this crate wrote, or was cut or altered since.
     fn from_str(line: &str) -> Result<Self, Error> {
-        Self::read_fields(line)
+        read_fields(line)
             // Written again it must be the very same line: that checks the checksum, and leaves no
             // second spelling of a number.
             .filter(|checkpoint| checkpoint.to_string() == line)
@@ -192,34 +143,54 @@ mod tests {
     use super::*;
     use crate::cursor::Key;
     use crate::error::ErrorKind;
+    use crate::position::{Horizon, Position, SyncPosition};
 
     fn placed(millis: i64, id: &str) -> Key {
         Key::Placed(Cursor { timestamp: Timestamp::from_millis(millis), id: id.into() })
     }
 
-    fn full() -> Checkpoint {
-        let mut position = Position::default();
-        position.advance(&[placed(5, "a"), placed(5, "b"), Key::Unplaced(7), placed(9, "c")]);
+    const HORIZON: Horizon =
+        Horizon { now: Timestamp::from_millis(100), lookback: std::time::Duration::from_millis(3) };
+
+    fn standing(direction: Standing) -> Checkpoint {
+        let mut standing = direction;
+        let keys = [placed(5, "a"), placed(5, "b"), Key::Unplaced(7), placed(9, "c")];
+        standing.advance(&keys, HORIZON);
         Checkpoint {
             chat: "chat1".into(),
             bot_session: Some("session1".into()),
             since: Some(Timestamp::from_millis(-3)),
             until: Some(Timestamp::from_millis(10)),
-            position,
+            standing,
         }
+    }
+
+    fn full() -> Checkpoint {
+        standing(Standing::newest_first(Position::default()))
+    }
+
+    fn oldest_first() -> Checkpoint {
+        let position = SyncPosition::default();
+        standing(Standing::OldestFirst { position, last: None })
     }
 
     #[test]
     fn the_line_says_everything_and_comes_back() {
-        let line = full().to_string();
-        assert!(
-            line.starts_with("texter-history-1:chat1:session1:-3:10:5:@0000000000000007,b,a:"),
-            "{line}"
-        );
-        assert_eq!(line.parse::<Checkpoint>().unwrap(), full());
-        let json = serde_json::to_string(&full()).unwrap();
-        assert_eq!(json, format!("{line:?}"));
-        assert_eq!(serde_json::from_str::<Checkpoint>(&json).unwrap(), full());
+        for (checkpoint, begins) in [
+            (
+                full(),
+                "texter-history-1:chat1:session1:-3:10:newest:5:@0000000000000007,b,a:9:6:9.c:",
+            ),
+            (oldest_first(), "texter-history-1:chat1:session1:-3:10:oldest:5:a:9:6:9.c:"),
+        ] {
+            let line = checkpoint.to_string();
+            assert!(line.starts_with(begins), "{line}");
+            assert_eq!(line.parse::<Checkpoint>().unwrap(), checkpoint);
+            let json = serde_json::to_string(&checkpoint).unwrap();
+            assert_eq!(json, format!("{line:?}"));
+            assert_eq!(serde_json::from_str::<Checkpoint>(&json).unwrap(), checkpoint);
+        }
+        assert!(!full().is_oldest_first() && oldest_first().is_oldest_first());
     }
 
     #[test]
@@ -257,8 +228,8 @@ mod tests {
     #[test]
     fn a_cursor_before_1970_cannot_be_asked_for() {
         let mut checkpoint = full();
-        checkpoint.position = Position::default();
-        checkpoint.position.advance(&[placed(-1, "a")]);
+        checkpoint.standing = Standing::newest_first(Position::default());
+        checkpoint.standing.advance(&[placed(-1, "a")], HORIZON);
         assert!(checkpoint.to_string().parse::<Checkpoint>().is_err());
     }
 
@@ -272,8 +243,9 @@ mod tests {
             at in any::<prop::sample::Index>(),
             length in 0usize..30,
             checksummed in any::<bool>(),
+            forwards in any::<bool>(),
         ) {
-            let line = full().to_string();
+            let line = if forwards { oldest_first() } else { full() }.to_string();
             let start = at.index(line.len());
             let end = (start + length).min(line.len());
             let mut changed = format!("{}{noise}{}", &line[..start], &line[end..]);

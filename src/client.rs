@@ -12,14 +12,15 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::id::ChatId;
+use crate::pace::Pace;
 use crate::query::Messages;
 use crate::retry::RetryPolicy;
-use crate::runtime::Runtimes;
 use crate::transport::{HttpTransport, Transport};
 
 /// A way to the chats of one Texter project.
 ///
-/// Cloning it copies one pointer; all clones share the connections. Its `Debug` shows no secret.
+/// Cloning it copies one pointer. All clones share the connections and the pace at which requests go out. So use one
+/// client for all chats that are read with one token: it keeps the token's rate limit. `Debug` shows no secret.
 ///
 /// # Examples
 ///
@@ -42,44 +43,25 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// A client for `TEXTER_BASE_URL`, or else for `TEXTER_PROJECT`, with the token `TEXTER_TOKEN`. An
-    /// empty variable counts as unset.
+    /// A client from environment variables: `TEXTER_BASE_URL`, or else `TEXTER_PROJECT`, and `TEXTER_TOKEN`. An empty variable
+    /// counts as not set.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when one is missing or unfit, as in
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when a variable is missing or cannot be used, as in
     /// [`ClientBuilder::build`].
     pub fn from_env() -> Result<Self, Error> {
-        Self::from_variables(|name| std::env::var(name).ok())
+        ClientBuilder::from_env()?.build()
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let set = |name| variable(name).filter(|value| !value.is_empty());
-        let builder = match (set("TEXTER_BASE_URL"), set("TEXTER_PROJECT")) {
-            (Some(url), _) => Self::builder().base_url(url),
-            (None, Some(project)) => Self::builder().project(project),
-            (None, None) => {
-                return Err(Error::invalid_request(
-                    "neither TEXTER_BASE_URL nor TEXTER_PROJECT is set; set TEXTER_PROJECT to the name \
-                     before .texterchat.com",
-                ));
-            }
-        };
-        let token = set("TEXTER_TOKEN").ok_or_else(|| {
-            Error::invalid_request(
-                "TEXTER_TOKEN is not set; set it to a token with the scope View all chats",
-            )
-        })?;
-        builder.token(token).build()
-    }
-
-    /// The messages of one chat, by the chat's `_id`: of `a-z` and `0-9`, at most 256 of them. Nothing is asked for
-    /// yet; an id that cannot be asked for is the stream's first and only item, an `Err` of kind
-    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
+    /// A query for the messages of one chat. Nothing is sent yet.
+    ///
+    /// `chat` is the chat's `_id`: 1 to 256 characters of `a-z` and `0-9`. With any other id, the stream's first and only item
+    /// is an `Err` of kind [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
     ///
     /// # Examples
     ///
-    /// A `&str`, a `String`, a [`ChatId`] and a `&ChatId` all fit:
+    /// A `&str`, a `String`, a `&String`, a [`ChatId`] and a `&ChatId` all fit:
     ///
     /// ```
     /// use texter_history::{Client, Message, Timestamp};
@@ -113,9 +95,24 @@ impl Client {
     #[cfg(test)]
     pub(crate) fn with_transport(transport: Arc<dyn Transport>, retry: RetryPolicy) -> Self {
         let base = Url::parse("https://acme.texterchat.com/server/api/v2").unwrap();
-        let (timeout, max_body_bytes) = (DEFAULT_TIMEOUT, DEFAULT_MAX_BODY_BYTES);
-        let runtimes = Runtimes::default();
-        let endpoint = Endpoint { base, transport, retry, timeout, max_body_bytes, runtimes };
+        Self { endpoint: Arc::new(Endpoint { retry, ..Endpoint::new(base, transport) }) }
+    }
+
+    /// The same with so many requests a second.
+    #[cfg(test)]
+    pub(crate) fn with_pace(self, requests_per_second: f64) -> Self {
+        let Endpoint { base, transport, retry, .. } = &*self.endpoint;
+        let pace = Arc::new(Pace::new(Some(requests_per_second)));
+        let (transport, retry) = (Arc::clone(transport), retry.clone());
+        let endpoint = Endpoint { retry, pace, ..Endpoint::new(base.clone(), transport) };
+        Self { endpoint: Arc::new(endpoint) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_max_body_bytes(self, max_body_bytes: u64) -> Self {
+        let Endpoint { base, transport, retry, .. } = &*self.endpoint;
+        let (transport, retry) = (Arc::clone(transport), retry.clone());
+        let endpoint = Endpoint { retry, max_body_bytes, ..Endpoint::new(base.clone(), transport) };
         Self { endpoint: Arc::new(endpoint) }
     }
 }
@@ -127,12 +124,10 @@ impl fmt::Debug for Client {
             .field("retry", &self.endpoint.retry)
             .field("timeout", &self.endpoint.timeout)
             .field("max_body_bytes", &self.endpoint.max_body_bytes)
+            .field("pace", &self.endpoint.pace)
             .finish_non_exhaustive()
     }
 }
-
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-const DEFAULT_MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Describes a [`Client`]. Every setter replaces what was set before; [`build`](Self::build) checks it all.
 #[derive(Debug, Default)]
@@ -144,27 +139,68 @@ pub struct ClientBuilder {
     retry: RetryPolicy,
     timeout: Option<Duration>,
     max_body_bytes: Option<u64>,
+    requests_per_second: Option<f64>,
     http_client: Option<reqwest::Client>,
 }
 
 impl ClientBuilder {
-    /// The project's name, of `a-z`, `0-9` and `-`: the service is asked at
+    /// What [`Client::from_env`] takes from the environment, for a client that is to have more set than that.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when a variable is missing.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use texter_history::ClientBuilder;
+    ///
+    /// let client = ClientBuilder::from_env()?.requests_per_second(10.0).build()?;
+    /// # Ok::<(), texter_history::Error>(())
+    /// ```
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let builder = match (set("TEXTER_BASE_URL"), set("TEXTER_PROJECT")) {
+            (Some(url), _) => Self::default().base_url(url),
+            (None, Some(project)) => Self::default().project(project),
+            (None, None) => {
+                return Err(Error::invalid_request(
+                    "neither TEXTER_BASE_URL nor TEXTER_PROJECT is set; set TEXTER_PROJECT to the name \
+                     before .texterchat.com",
+                ));
+            }
+        };
+        let token = set("TEXTER_TOKEN").ok_or_else(|| {
+            Error::invalid_request(
+                "TEXTER_TOKEN is not set; set it to a token with the scope View all chats",
+            )
+        })?;
+        Ok(builder.token(token))
+    }
+
+    /// The project's name: the part before `.texterchat.com`, of `a-z`, `0-9` and `-`. Requests go to
     /// `https://{name}.texterchat.com/server/api/v2`. Either this or [`base_url`](Self::base_url) is needed.
     pub fn project(mut self, name: impl Into<String>) -> Self {
         self.project = Some(name.into());
         self
     }
 
-    /// Everything before `/messages/…`, with or without a trailing slash, instead of a project. Plain
-    /// `http` is taken only to this machine itself, because the token would travel in the clear; and it goes past
-    /// any proxy that the environment names, which would read it.
+    /// The address of the API: everything before `/messages/…`, with or without a trailing slash. It stands in place of a
+    /// project.
+    ///
+    /// Plain `http` is taken only to this machine itself, because the token is not encrypted there. Such requests do not go
+    /// through a proxy from the environment, because the proxy could read the token.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
     }
 
-    /// The token, with the scope **View all chats** (page "Authentication"). It is needed. Whoever holds
-    /// it can read the inbox, so it is wiped from memory when the last clone of the client goes.
+    /// The token. It is needed, and must have the scope **View all chats**. Whoever holds it can read the whole inbox. It is
+    /// wiped from memory when the last clone of the client is dropped.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(SecretString::from(token.into()));
         self
@@ -178,29 +214,72 @@ impl ClientBuilder {
 
     /// The longest that one attempt may take, from connecting to the last byte. Default 60 seconds.
     ///
-    /// It ends a connection that is not made, an answer that does not begin, silence in the middle of a
-    /// body, and a server that sends a byte a second. Zero is refused.
+    /// It covers a connection that is not made, an answer that does not begin, silence in the middle of a body, and a server
+    /// that sends one byte a second. Time during which you do not poll does not count. Time during which the request waits for
+    /// its turn does not count either. Zero is refused.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The longest body that is taken, in bytes, counted as it arrives and decompressed. Default 64 MiB; zero is
-    /// refused. A longer one is an error of kind [`BodyTooLarge`](crate::ErrorKind::BodyTooLarge).
+    /// The longest body that is taken, in bytes after decompression. Default 64 MiB. Zero is refused.
+    ///
+    /// The bytes are counted as they arrive. A longer body is an error of kind
+    /// [`BodyTooLarge`](crate::ErrorKind::BodyTooLarge). Reading ahead stops while the bodies of the pages that wait add up to more
+    /// than this.
     pub fn max_body_bytes(mut self, bytes: u64) -> Self {
         self.max_body_bytes = Some(bytes);
         self
     }
 
-    /// The caller's own HTTP client, for a proxy, a certificate or a shared pool.
+    /// The most requests that the client sends in a second, over all its streams and clones. Default: as many as the server
+    /// takes.
     ///
-    /// **Switch redirects off in it** (`reqwest::redirect::Policy::none()`): the token belongs to one host.
-    /// An answer from another URL than was asked is refused. Switch its retries off, too
-    /// (`reqwest::retry::never()`): the crate does its own.
+    /// The requests go out evenly, one every `1 / requests` seconds, and the stream that has waited longest comes first.
+    /// Numbers below one are fine: 0.5 is a request every two seconds. [`build`](Self::build) refuses zero, negative numbers
+    /// and what is not finite.
     ///
-    /// Its connections belong to the tokio runtimes that they were made in: one that was made in a runtime that
-    /// is there but does not run (a current-thread runtime outside of `block_on`) answers in no other. The
-    /// crate's own client keeps them apart; a caller's is best used in one runtime.
+    /// You do not need it to keep a server's rate limit. After a 429, or a 503 with `Retry-After`, all streams of the client
+    /// wait, and then find out how fast they may go on. But if you know the limit, this avoids the refusals. It also leaves a
+    /// part of the limit to others who use the same token.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::{StreamExt, TryStreamExt, future};
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+    /// # use texter_history::{Client, Message};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat = |id| FakeChat::new(id).messages(Conversation::seeded(7).messages(60));
+    /// # let server = FakeTexter::builder().chat(chat("a")).chat(chat("b")).start().await?;
+    /// # let (base_url, token) = (server.base_url(), server.token());
+    /// let client = Client::builder().base_url(base_url).token(token).requests_per_second(20.0).build()?;
+    /// let chats = ["a", "b"].map(|chat| client.messages(chat).stream().try_collect::<Vec<Message>>());
+    /// let began = std::time::Instant::now();
+    /// assert!(future::join_all(chats).await.iter().all(Result::is_ok));
+    /// // Two chats of two pages: four requests, a twentieth of a second apart.
+    /// assert!(began.elapsed().as_millis() >= 149);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn requests_per_second(mut self, requests: f64) -> Self {
+        self.requests_per_second = Some(requests);
+        self
+    }
+
+    /// Your own HTTP client, for a proxy, a certificate or a shared pool. Set three things in it:
+    ///
+    /// - **No redirects** (`reqwest::redirect::Policy::none()`), because the token belongs to one host. An answer from another
+    ///   URL than was asked is refused.
+    /// - **No retries** (`reqwest::retry::never()`), because this crate does its own.
+    /// - **HTTP/1.1 only** (`reqwest::ClientBuilder::http1_only`). reqwest speaks HTTP/2 as soon as any crate of the program
+    ///   switches on its feature `http2`. Then all requests to a host share one connection and its window. The bodies of
+    ///   streams that you do not poll fill that window, and every other stream waits until its timeout.
+    ///
+    /// Use your client in one runtime. Its connections belong to the tokio runtime that they were made in. If that runtime
+    /// exists but does not run (a current-thread runtime outside of `block_on`), they do not answer in another one. The
+    /// crate's own client keeps the connections of each runtime apart.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http_client = Some(client);
         self
@@ -210,9 +289,12 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the project or the URL is
-    /// missing, unfit or plain `http` to another machine, when the token is missing or cannot be a header,
-    /// when a limit is zero, or when the HTTP client cannot be made.
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when:
+    ///
+    /// - the project or the URL is missing, cannot be used, or is plain `http` to another machine;
+    /// - the token is missing or cannot be a header;
+    /// - a limit is zero or not a number;
+    /// - the HTTP client cannot be made.
     pub fn build(self) -> Result<Client, Error> {
         let base = match (self.base_url, self.project) {
             (Some(_), Some(_)) => {
@@ -238,19 +320,27 @@ impl ClientBuilder {
                  and line ends",
             ));
         }
-        let timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
-        let max_body_bytes = self.max_body_bytes.unwrap_or(DEFAULT_MAX_BODY_BYTES);
-        if timeout.is_zero() || max_body_bytes == 0 {
+        let is_zero = self.timeout.is_some_and(|timeout| timeout.is_zero());
+        if is_zero || self.max_body_bytes == Some(0) {
             return Err(Error::invalid_request(
                 "the timeout and the largest body must be above zero",
+            ));
+        }
+        let is_pace = |rate: f64| rate.is_finite() && rate > 0.0;
+        if !self.requests_per_second.is_none_or(is_pace) {
+            return Err(Error::invalid_request(
+                "the requests per second must be a number above zero; leave them out for no limit",
             ));
         }
         let transport: Arc<dyn Transport> = Arc::new(match self.http_client {
             Some(client) => HttpTransport::given(client, token),
             None => HttpTransport::own(base.scheme() == "http", token)?,
         });
-        let (retry, runtimes) = (self.retry, Runtimes::default());
-        let endpoint = Endpoint { base, transport, retry, timeout, max_body_bytes, runtimes };
+        let mut endpoint = Endpoint::new(base, transport);
+        endpoint.retry = self.retry;
+        endpoint.timeout = self.timeout.unwrap_or(endpoint.timeout);
+        endpoint.max_body_bytes = self.max_body_bytes.unwrap_or(endpoint.max_body_bytes);
+        endpoint.pace = Arc::new(Pace::new(self.requests_per_second));
         Ok(Client { endpoint: Arc::new(endpoint) })
     }
 }
@@ -392,9 +482,10 @@ mod tests {
         let from = |set: &[(&str, &str)]| {
             let set: Vec<(String, String)> =
                 set.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-            Client::from_variables(move |name| {
+            ClientBuilder::from_variables(move |name| {
                 set.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
             })
+            .and_then(ClientBuilder::build)
         };
         let client = from(&[("TEXTER_PROJECT", "acme"), ("TEXTER_TOKEN", "t")]).unwrap();
         assert_eq!(base_of(&client), "https://acme.texterchat.com/server/api/v2");

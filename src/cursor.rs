@@ -3,8 +3,7 @@
 use crate::id::MessageId;
 use crate::timestamp::Timestamp;
 
-/// What the endpoint takes as its cursor: the timestamp and `_id` of one message (`beforeTime` and
-/// `beforeId`, page "Get Messages of a Chat").
+/// Where the next page begins: the timestamp and `_id` of one message (the server's `beforeTime` and `beforeId`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// The message's timestamp.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use crate::pace::Pace;
 use crate::retry::RetryPolicy;
 use crate::runtime::Runtimes;
 use crate::transport::Transport;
@@ -22,9 +23,23 @@ pub(crate) struct Endpoint {
     pub(crate) max_body_bytes: u64,
     /// Those that the client is used in.
     pub(crate) runtimes: Runtimes,
+    pub(crate) pace: Arc<Pace>,
 }
 
 impl Endpoint {
+    /// With the defaults.
+    pub(crate) fn new(base: Url, transport: Arc<dyn Transport>) -> Self {
+        Self {
+            base,
+            transport,
+            retry: RetryPolicy::default(),
+            timeout: Duration::from_secs(60),
+            max_body_bytes: 64 * 1024 * 1024,
+            runtimes: Runtimes::default(),
+            pace: Arc::new(Pace::new(None)),
+        }
+    }
+
     /// The URL of one request. It is always built here, on the base, so the token goes to no other host.
     pub(crate) fn url(&self, chat: &str, bot_session: Option<&str>, ask: &Ask) -> Url {
         let mut url = self.base.clone();

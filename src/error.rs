@@ -5,6 +5,8 @@
 
 mod cause;
 mod context;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -37,11 +39,12 @@ pub enum ErrorKind {
     InvalidRequest,
     /// 401: the token is wrong or has been withdrawn. Never retried.
     Unauthorized,
-    /// 403: the token lacks the scope **View all chats** (page "Authentication"). Never retried.
+    /// 403: the token lacks the scope **View all chats**. Never retried.
     Forbidden,
     /// 404: there is no such chat, or the address leads elsewhere. Never retried.
     NotFound,
-    /// 429: asked too often. Retried, not sooner than `Retry-After` says.
+    /// 429: the client asked too often. Or another request of this client was told to wait for longer than
+    /// [`max_retry_after`](crate::RetryPolicy::max_retry_after), and this one had to wait with it. Retried, but not before `Retry-After` is over.
     RateLimited,
     /// 5xx: the server failed. 500, 502, 503 and 504 are retried: reading twice changes nothing.
     Server,
@@ -49,8 +52,8 @@ pub enum ErrorKind {
     Status,
     /// No complete answer within the time allowed. Retried: reading twice changes nothing.
     Timeout,
-    /// The connection could not be made, or broke before the end of the answer. Retried likewise, unless it
-    /// would fail again (see [`Error::is_retryable`]).
+    /// The connection could not be made, or broke before the end of the answer. Retried, because reading twice changes
+    /// nothing, unless it would fail again (see [`Error::is_retryable`]).
     Transport,
     /// The body was longer than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes). Never retried.
     BodyTooLarge,
@@ -59,17 +62,20 @@ pub enum ErrorKind {
     /// One message that cannot be read. The others of its page are unharmed and the stream goes on. Never
     /// retried: the page as such arrived.
     MalformedMessage,
-    /// The server cannot be got past: the walk would have to repeat itself or to lose messages. Never
-    /// retried: the server answered, and would again.
+    /// The stream cannot get past what the server answers without repeating or losing messages. The error says why. Never
+    /// retried, because the server would answer the same.
     Stalled,
 }
 
 /// Why a stream could not go on, or one message could not be read.
 ///
-/// Its `Display` says what failed, for which chat and where, after how many attempts, and what to do about it.
-/// Its `Debug` says the same between the kind and the causes, because that is what a `main` that returns a
-/// `Result` prints. Neither the token nor the text of a message is in `Display`, `Debug` or the
-/// [`source`](StdError::source) chain; the only way to an unreadable message is [`raw_message`](Self::raw_message).
+/// `Display` says what failed, for which chat and page, after how many attempts, and what to do about it. `Debug` says the
+/// same, with the kind before it and the causes behind it, because a `main` that returns a `Result` prints `Debug`.
+///
+/// Neither the token nor the text of a message is in `Display`, `Debug` or the [`source`](StdError::source) chain. Only
+/// [`raw_message`](Self::raw_message) gives the text of a message that could not be read.
+///
+/// Which fault leads to which kind, and what is retried: see *When something fails* on the [crate's front page](crate).
 ///
 /// # Examples
 ///
@@ -261,30 +267,31 @@ impl Error {
         self.0.retry_after
     }
 
-    /// Whether asking again later may succeed: transport, timeout, 408, 429, 500, 502, 503, 504. Of the transport's
-    /// failures these stay: a name that does not exist, a certificate that is not trusted, a port that does
-    /// not speak TLS, and a poll outside of any tokio runtime.
+    /// Whether asking again later may succeed. The stream has already retried as its
+    /// [`RetryPolicy`](crate::RetryPolicy) allows.
     ///
-    /// The stream has already retried as its [`RetryPolicy`](crate::RetryPolicy) allows.
+    /// `true` for a failed connection, a timeout, a rate limit, and the statuses 408, 429, 500, 502, 503 and 504. `false`
+    /// for everything else, and for failed connections that need a change first: a name that does not exist, a
+    /// certificate that is not trusted, a port that does not speak TLS, and a poll outside of any tokio runtime.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.status {
             Some(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
             None => {
-                matches!(self.0.kind, ErrorKind::Transport | ErrorKind::Timeout)
-                    && self.0.cause.is_none_or(Cause::may_pass)
+                let passes = [ErrorKind::Transport, ErrorKind::Timeout, ErrorKind::RateLimited];
+                passes.contains(&self.0.kind) && self.0.cause.is_none_or(Cause::may_pass)
             }
         }
     }
 
     /// Whether the server closed a connection that had been kept alive before it answered: then the request
-    /// may go out again at once.
+    /// may go out again, at no cost of an attempt.
     pub(crate) fn was_unanswered(&self) -> bool {
         self.0.cause == Some(Cause::Unanswered)
     }
 
-    /// How often the page was asked for, retries included; 0 when nothing was sent. Of a message that cannot
-    /// be read: how often its page was.
+    /// How often the page was asked for, retries included. 0 when nothing was sent. For a message that cannot be read, it
+    /// is how often its page was asked for.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
@@ -417,121 +424,5 @@ impl From<ConvertTimestampError> for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::timestamp::Timestamp;
-
-    #[test]
-    fn is_one_word_wide() {
-        assert_eq!(size_of::<Error>(), size_of::<usize>());
-        assert_eq!(size_of::<Option<Error>>(), size_of::<usize>());
-    }
-
-    #[test]
-    fn kinds_follow_the_status() {
-        for (status, kind, retryable) in [
-            (204, ErrorKind::Status, false),
-            (302, ErrorKind::Status, false),
-            (400, ErrorKind::InvalidRequest, false),
-            (401, ErrorKind::Unauthorized, false),
-            (403, ErrorKind::Forbidden, false),
-            (404, ErrorKind::NotFound, false),
-            (408, ErrorKind::Status, true),
-            (413, ErrorKind::Status, false),
-            (418, ErrorKind::Status, false),
-            (429, ErrorKind::RateLimited, true),
-            (500, ErrorKind::Server, true),
-            (501, ErrorKind::Server, false),
-            (502, ErrorKind::Server, true),
-            (503, ErrorKind::Server, true),
-            (504, ErrorKind::Server, true),
-            (599, ErrorKind::Server, false),
-        ] {
-            let error = Error::from_status(status);
-            assert_eq!(error.kind(), kind, "{status}");
-            assert_eq!(error.status(), Some(status));
-            assert_eq!(error.is_retryable(), retryable, "{status}");
-        }
-        assert!(Error::new(ErrorKind::Transport, "x").is_retryable());
-        assert!(Error::new(ErrorKind::Timeout, "x").is_retryable());
-        assert!(!Error::new(ErrorKind::MalformedPage, "x").is_retryable());
-    }
-
-    #[test]
-    fn says_where_it_stopped_and_what_to_do() {
-        let cursor = Cursor { timestamp: Timestamp::from_millis(0), id: "68ba".into() };
-        let error = Error::from_status(403)
-            .at(&"67bf".into(), Some(&cursor))
-            .with_attempts(1, Duration::from_millis(120));
-        assert_eq!(
-            error.to_string(),
-            "chat 67bf before 1970-01-01T00:00:00Z (68ba): the server answered 403, after 1 attempt \
-             in 0.1 s; give the token the scope View all chats"
-        );
-        let error = Error::from_status(429).with_retry_after(Some(Duration::from_secs(90)));
-        assert!(error.to_string().contains("asked to wait 90 s"), "{error}");
-        assert_eq!(error.retry_after(), Some(Duration::from_secs(90)));
-    }
-
-    #[test]
-    fn says_which_page_it_was() {
-        let cursor = Cursor { timestamp: Timestamp::from_millis(0), id: "68ba".into() };
-        let failed = || Error::from_status(500);
-        let chat = ChatId::from("67bf");
-        let first = failed().at(&chat, None);
-        assert!(first.to_string().starts_with("chat 67bf, the first page: the server"), "{first}");
-        assert_eq!((first.chat(), first.cursor()), (Some(&chat), None));
-        let later = failed().at(&chat, Some(&cursor));
-        assert_eq!((later.chat(), later.cursor()), (Some(&chat), Some(&cursor)));
-        let unsent = Error::invalid_request("no").of(&chat);
-        assert_eq!(unsent.to_string(), "chat 67bf: no");
-        assert_eq!((unsent.chat(), unsent.cursor(), unsent.elapsed()), (Some(&chat), None, None));
-        assert_eq!(failed().chat(), None);
-    }
-
-    #[test]
-    fn debug_says_what_display_says_and_the_causes() {
-        let cause = std::io::Error::other(std::io::Error::other("the cable is out"));
-        let error = Error::new(ErrorKind::Transport, "the request failed")
-            .with_source(cause)
-            .at(&"67bf".into(), None)
-            .with_attempts(3, Duration::from_secs(2));
-        assert_eq!(error.elapsed(), Some(Duration::from_secs(2)));
-        assert_eq!(
-            format!("{error:?}"),
-            "Transport: chat 67bf, the first page: the request failed, after 3 attempts in 2.0 s; check the \
-             network, then resume from the checkpoint, because: the cable is out"
-        );
-    }
-
-    #[test]
-    fn shows_the_text_of_a_message_only_when_asked() {
-        let path = Some("text".to_owned());
-        let error = Error::malformed_message("it is odd", r#"{"text":"secret"}"#, path);
-        assert_eq!(error.raw_message(), Some(r#"{"text":"secret"}"#));
-        assert_eq!(error.path(), Some("text"));
-        assert!(!format!("{error} {error:?}").contains("secret"));
-    }
-
-    #[test]
-    fn every_kind_but_an_unsent_request_gives_advice() {
-        for kind in [
-            ErrorKind::Unauthorized,
-            ErrorKind::Timeout,
-            ErrorKind::Transport,
-            ErrorKind::BodyTooLarge,
-            ErrorKind::MalformedPage,
-            ErrorKind::MalformedMessage,
-            ErrorKind::Stalled,
-        ] {
-            assert!(Error::new(kind, "detail").to_string().contains("; "), "{kind:?}");
-        }
-        for status in [301, 413, 408, 418, 400, 404, 500] {
-            assert!(Error::from_status(status).to_string().contains("; "), "{status}");
-        }
     }
 }

@@ -1,15 +1,18 @@
-//! One page with its retries: a state machine, sending ⇄ waiting.
+//! One page with its retries: a state machine, waiting for its turn ⇄ sending ⇄ waiting.
 //!
 //! ```text
-//!   Idle ──▶ Sending ── 200 ──▶ Reading ── the last byte ──▶ the outcome: Idle
-//!             ▲   │                │                           ▲
-//!             │   └───── fails ────┴──── not worth a retry ────┘
-//!             │                    │
-//!             └ the wait is over Waiting
+//!   Idle ──▶ Queued ──▶ Sending ── 200 ──▶ Reading ── the last byte ──▶ the outcome: Idle
+//!    ▲  ▲                  │                  │                           ▲
+//!    │  └──── refused ─────┴───── fails ──────┴──── not worth a retry ────┘
+//!    │                             │
+//!    └──── the wait is over ─── Waiting
 //! ```
 //!
-//! Two ways lead from `Sending` to `Sending`: a connection that had been kept alive closed with nothing of the answer
-//! read, and a poll in another runtime (from `Reading`, too).
+//! Where the client's pace lets it, `Idle` leads to `Sending` at once. Two more ways lead back: from `Sending` to
+//! itself, when a connection that had been kept alive closed with nothing of the answer read, and from wherever it is
+//! to `Idle`, when it is polled in another runtime.
+
+mod patience;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,13 +27,12 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use crate::endpoint::Endpoint;
-use crate::error::{Cause, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
+use crate::pace::{Call, Place, Turn};
 use crate::retry::Retries;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, no_runtime};
 use crate::transport::{Body, Response, Sending};
-
-/// A deadline that is noticed later than this was missed because nobody polled, not because of the server.
-const LATE: Duration = Duration::from_millis(50);
+use patience::Patience;
 
 /// The most room made for a body before it arrives, whatever length its server announces.
 const MOST_ROOM: u64 = 1024 * 1024;
@@ -38,33 +40,32 @@ const MOST_ROOM: u64 = 1024 * 1024;
 pin_project! {
     #[project = StateProjection]
     enum State {
-        /// Nothing is under way: before the first attempt, and after the outcome. A poll begins an attempt,
-        /// which leads to `Sending`.
+        /// Nothing is under way: before an attempt, and after the outcome. A poll asks for a turn, which leads to
+        /// `Sending`, or to `Queued` if others are to send before.
         Idle,
-        /// A request is on its way, or its answer has not begun. An answer with status 200 leads to
-        /// `Reading`; a failure to `Waiting` or, for good, to `Idle`.
+        /// It is not its turn yet. The turn leads to `Sending`.
+        Queued { since: Instant, #[pin] called: Sleep },
+        /// A request is on its way, or its answer has not begun. An answer with status 200 leads to `Reading`; a
+        /// refusal to `Idle`, as does a connection that turns out to be closed; any other failure to `Waiting` or, for
+        /// good, to `Idle`.
         Sending {
             sending: Sending,
             #[pin]
-            deadline: Sleep,
-            // How often it may still be sent again at once, should the connection turn out to be closed.
-            resends: u8,
+            patience: Patience,
+            turn: Turn,
         },
         /// The body is arriving. Its last byte leads to `Idle`, a failure to `Waiting` or `Idle`.
-        Reading { body: Body, #[pin] deadline: Sleep },
-        /// The last attempt failed. The end of the wait begins the next one: `Sending`.
+        Reading { body: Body, #[pin] patience: Patience },
+        /// The last attempt failed. The end of the wait leads to `Idle`.
         Waiting { #[pin] wait: Sleep },
     }
 }
 
-/// How often an attempt is sent again when a connection that was kept alive turns out to be closed.
-const RESENDS: u8 = 1;
-
 pin_project! {
     /// Asks for one page until it is here or given up.
     ///
-    /// Dropping it aborts the request. It may be left unpolled for as long as one likes: a deadline that passed
-    /// meanwhile begins anew, and of the time no more than the attempt's own counts towards the retries'.
+    /// Dropping it aborts the request, and gives its turn to the next. It may be left unpolled for as long as one
+    /// likes: that time does not count.
     ///
     /// It may be polled in another tokio runtime than before: then what is under way is begun anew there, because
     /// timers and connections of the old one do not wake it, or are gone. Outside of any runtime it fails.
@@ -77,7 +78,13 @@ pin_project! {
         runtime: Option<Arc<Runtime>>,
         url: Url,
         retries: Retries,
+        place: Place,
+        // The time in the queue that is over.
+        waited: Duration,
         requests: u32,
+        // What was left of the present attempt's time when it was sent again, because a connection that was kept alive
+        // had been closed. That happens once an attempt.
+        sent_again: Option<Duration>,
         body: Vec<u8>,
         other_type: Option<String>,
         bytes: u64,
@@ -100,7 +107,10 @@ impl Fetch {
             runtime: None,
             url,
             retries: endpoint.retry.begin(),
+            place: Place::new(&endpoint.pace),
+            waited: Duration::ZERO,
             requests: 0,
+            sent_again: None,
             body: Vec::new(),
             other_type: None,
             bytes: 0,
@@ -115,6 +125,14 @@ impl Fetch {
     /// How many requests have been sent.
     pub(crate) fn attempts(&self) -> u32 {
         self.requests
+    }
+
+    /// How long it has been waiting for its turn.
+    pub(crate) fn waited(&self) -> Duration {
+        match &self.state {
+            State::Queued { since, .. } => self.waited.saturating_add(since.elapsed()),
+            _ => self.waited,
+        }
     }
 
     /// How many bytes of bodies have arrived, decompressed, those of failed attempts included.
@@ -154,59 +172,100 @@ impl FetchProjection<'_> {
         }
         *self.runtime = self.endpoint.runtimes.current();
         if self.runtime.is_none() {
-            let error = Error::new(ErrorKind::Transport, "there is no tokio runtime to send in");
-            return Err(error.with_cause(Cause::NoRuntime));
+            return Err(no_runtime());
         }
-        let moved = match self.state.as_mut().project() {
-            StateProjection::Idle => State::Idle,
+        match self.state.as_mut().project() {
+            StateProjection::Idle => {}
             StateProjection::Waiting { wait } => {
-                State::Waiting { wait: sleep_until(wait.deadline()) }
+                let wait = sleep_until(wait.deadline());
+                self.state.set(State::Waiting { wait });
             }
+            StateProjection::Queued { since, called } => {
+                let (since, called) = (*since, sleep_until(called.deadline()));
+                self.state.set(State::Queued { since, called });
+            }
+            // The same attempt, with all of its time.
             StateProjection::Sending { .. } | StateProjection::Reading { .. } => {
-                // The same attempt, with all of its time.
-                *self.attempt_began = Some(Instant::now());
-                self.send(sleep(*self.timeout))
+                self.state.set(State::Idle);
             }
-        };
-        self.state.set(moved);
+        }
         Ok(())
     }
 
-    fn begin_attempt(&mut self) {
+    /// Sends if it is its turn, or waits for that.
+    fn take_turn(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         let now = Instant::now();
-        self.began.get_or_insert(now);
-        *self.attempt_began = Some(now);
-        *self.timeout = self.retries.time_for_attempt(self.endpoint.timeout, *self.spent);
-        self.retries.count_attempt();
-        let sending = self.send(sleep(*self.timeout));
-        self.state.set(sending);
+        let since = match self.state.as_mut().project() {
+            StateProjection::Queued { since, .. } => *since,
+            _ => now,
+        };
+        let mut at = match self.place.call(cx.waker(), now) {
+            Call::Now(turn) => {
+                *self.waited = self.waited.saturating_add(now.saturating_duration_since(since));
+                self.begin_attempt(turn, now);
+                return Ok(());
+            }
+            Call::Later(at) => at,
+        };
+        let left = self.endpoint.pace.asked_to_wait(now);
+        if self.retries.is_too_long(left) {
+            // Told so once in a while, and not at every poll.
+            let patience = since.checked_add(self.retries.longest_to_wait()).unwrap_or(at);
+            if patience <= now {
+                *self.waited = self.waited.saturating_add(now.saturating_duration_since(since));
+                let what = "the server refused another request of this client";
+                return Err(Error::new(ErrorKind::RateLimited, what).with_retry_after(Some(left)));
+            }
+            at = at.min(patience);
+        }
+        match self.state.as_mut().project() {
+            StateProjection::Queued { mut called, .. } => called.as_mut().reset(at),
+            _ => self.state.set(State::Queued { since, called: sleep_until(at) }),
+        }
+        Ok(())
     }
 
-    fn send(&mut self, deadline: Sleep) -> State {
+    fn begin_attempt(&mut self, turn: Turn, now: Instant) {
+        self.began.get_or_insert(now);
+        *self.attempt_began = Some(now);
+        let most = self.sent_again.unwrap_or(self.endpoint.timeout);
+        *self.timeout = self.retries.time_for_attempt(most, *self.spent);
+        let patience = Patience::new(*self.timeout);
+        let sending = self.send();
+        self.state.set(State::Sending { sending, patience, turn });
+    }
+
+    fn send(&mut self) -> Sending {
         *self.requests = self.requests.saturating_add(1);
         self.span.record("attempt", *self.requests);
         self.body.clear();
-        let sending = self.endpoint.transport.send(self.url.clone());
-        State::Sending { sending, deadline, resends: RESENDS }
+        self.endpoint.transport.send(self.url.clone())
     }
 
     /// Goes on to the body, if there is one worth reading.
-    fn receive(&mut self, response: Response, deadline: Instant) -> Result<(), Error> {
+    fn receive(&mut self, response: Response, turn: Turn, left: Duration) -> Result<(), Failure> {
         self.span.record("status", response.status);
+        let failure = || Error::from_status(response.status).with_retry_after(response.retry_after);
+        match response.status {
+            429 => return Err(Failure::Refused(failure(), turn)),
+            503 if response.retry_after.is_some() => return Err(Failure::Refused(failure(), turn)),
+            // What a server that failed could have taken is not known.
+            500.. => return Err(failure().into()),
+            _ => self.endpoint.pace.answered(turn, Instant::now()),
+        }
         if response.status != 200 {
-            return Err(Error::from_status(response.status).with_retry_after(response.retry_after));
+            return Err(failure().into());
         }
         let length = response.length.unwrap_or(0);
         self.check_length(length)?;
         self.body.reserve(usize::try_from(length.min(MOST_ROOM)).unwrap_or(0));
         *self.other_type = response.other_type;
-        // The deadline is one for the whole attempt.
-        let deadline = sleep_until(deadline);
-        self.state.set(State::Reading { body: response.body, deadline });
+        // The time is one for the whole attempt.
+        self.state.set(State::Reading { body: response.body, patience: Patience::new(left) });
         Ok(())
     }
 
-    fn append(&mut self, chunk: &[u8]) -> Result<(), Error> {
+    fn append(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         let length = chunk.len() as u64;
         *self.bytes = self.bytes.saturating_add(length);
         self.check_length(length.saturating_add(self.body.len() as u64))?;
@@ -223,22 +282,39 @@ impl FetchProjection<'_> {
         Ok(())
     }
 
-    /// Waits for the next attempt; gives the error back if there is to be none.
-    fn fail(&mut self, failure: Error) -> Result<(), Error> {
-        let took = self.attempt_began.map(|began| began.elapsed()).unwrap_or_default();
-        *self.spent = self.spent.saturating_add(took.min(*self.timeout));
-        let Some(wait) = self.retries.wait_after(&failure, *self.spent) else {
-            return Err(failure);
+    fn end_attempt(&mut self, now: Instant) {
+        let took = self.attempt_began.map(|began| now.saturating_duration_since(began));
+        *self.spent = self.spent.saturating_add(took.unwrap_or_default().min(*self.timeout));
+    }
+
+    /// Waits for the next attempt, or for the next turn; gives the error back if there is to be none.
+    fn fail(&mut self, failure: Failure) -> Result<(), Error> {
+        let now = Instant::now();
+        self.end_attempt(now);
+        *self.sent_again = None;
+        let (error, wait, next) = match failure {
+            // All requests of the client wait, and this one with them in the queue.
+            Failure::Refused(error, turn) => {
+                let jitter = self.retries.random();
+                let pause = self.endpoint.pace.refused(turn, error.retry_after(), jitter, now);
+                let outlasts = self.retries.outlasts(&error, *self.spent, pause);
+                (error, outlasts.then_some(pause), State::Idle)
+            }
+            Failure::Other(error) => {
+                let wait = self.retries.wait_after(&error, *self.spent);
+                (error, wait, State::Waiting { wait: sleep(wait.unwrap_or_default()) })
+            }
         };
+        let Some(wait) = wait else { return Err(error) };
         *self.spent = self.spent.saturating_add(wait);
         tracing::warn!(
             attempt = *self.requests,
-            kind = ?failure.kind(),
-            status = failure.status(),
+            kind = ?error.kind(),
+            status = error.status(),
             wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             "the page is asked for again"
         );
-        self.state.set(State::Waiting { wait: sleep(wait) });
+        self.state.set(next);
         Ok(())
     }
 
@@ -247,6 +323,19 @@ impl FetchProjection<'_> {
         self.state.set(State::Idle);
         let elapsed = self.began.map(|began| began.elapsed()).unwrap_or_default();
         Poll::Ready(Err(error.with_attempts(*self.requests, elapsed)))
+    }
+}
+
+/// Why an attempt failed.
+enum Failure {
+    /// The server asks for fewer requests. That counts by its time only.
+    Refused(Error, Turn),
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
     }
 }
 
@@ -283,45 +372,53 @@ impl Future for Fetch {
         }
         loop {
             let step = match this.state.as_mut().project() {
-                StateProjection::Idle => {
-                    this.begin_attempt();
+                StateProjection::Idle | StateProjection::Queued { .. } => {
+                    if let Err(error) = this.take_turn(cx) {
+                        return this.give_up(error);
+                    }
+                    if let StateProjection::Queued { called, .. } = this.state.as_mut().project() {
+                        ready!(called.poll(cx));
+                    }
                     Ok(())
                 }
                 StateProjection::Waiting { wait } => {
                     ready!(wait.poll(cx));
-                    this.begin_attempt();
+                    this.state.set(State::Idle);
                     Ok(())
                 }
-                StateProjection::Sending { sending, deadline, resends } => {
+                StateProjection::Sending { sending, patience, turn } => {
                     match sending.as_mut().poll(cx) {
                         Poll::Ready(Ok(response)) => {
-                            let deadline = deadline.deadline();
-                            this.receive(response, deadline)
+                            let (turn, left) = (*turn, patience.left());
+                            this.receive(response, turn, left)
                         }
-                        Poll::Ready(Err(error)) if error.was_unanswered() && *resends > 0 => {
+                        Poll::Ready(Err(error))
+                            if error.was_unanswered() && this.sent_again.is_none() =>
+                        {
                             tracing::debug!("the connection had closed; the request is sent again");
-                            *resends -= 1;
-                            *this.requests = this.requests.saturating_add(1);
-                            *sending = this.endpoint.transport.send(this.url.clone());
+                            *this.sent_again = Some(patience.left());
+                            this.end_attempt(Instant::now());
+                            // A request like any other: it waits for its turn.
+                            this.state.set(State::Idle);
                             Ok(())
                         }
-                        Poll::Ready(Err(error)) => Err(error),
+                        Poll::Ready(Err(error)) => Err(error.into()),
                         Poll::Pending => {
-                            ready!(poll_deadline(deadline, *this.timeout, cx));
-                            Err(timed_out(*this.timeout, "no answer began"))
+                            ready!(patience.poll(cx));
+                            Err(timed_out(*this.timeout, "no answer began").into())
                         }
                     }
                 }
-                StateProjection::Reading { body, deadline } => match body.as_mut().poll_next(cx) {
+                StateProjection::Reading { body, patience } => match body.as_mut().poll_next(cx) {
                     Poll::Ready(Some(Ok(chunk))) => this.append(&chunk),
-                    Poll::Ready(Some(Err(error))) => Err(error),
+                    Poll::Ready(Some(Err(error))) => Err(error.into()),
                     Poll::Ready(None) => {
                         this.state.set(State::Idle);
                         return Poll::Ready(Ok(std::mem::take(this.body)));
                     }
                     Poll::Pending => {
-                        ready!(poll_deadline(deadline, *this.timeout, cx));
-                        Err(timed_out(*this.timeout, "the answer was not complete"))
+                        ready!(patience.poll(cx));
+                        Err(timed_out(*this.timeout, "the answer was not complete").into())
                     }
                 },
             };
@@ -329,27 +426,6 @@ impl Future for Fetch {
                 return this.give_up(error);
             }
         }
-    }
-}
-
-/// Ready when the attempt has had its time. If the deadline passed while nobody polled, what has arrived may
-/// not have been taken from the socket yet: the time begins anew.
-fn poll_deadline(
-    mut deadline: Pin<&mut Sleep>,
-    timeout: Duration,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    ready!(deadline.as_mut().poll(cx));
-    let now = Instant::now();
-    if now.saturating_duration_since(deadline.deadline()) <= LATE {
-        return Poll::Ready(());
-    }
-    match now.checked_add(timeout) {
-        Some(later) => {
-            deadline.as_mut().reset(later);
-            deadline.poll(cx)
-        }
-        None => Poll::Pending,
     }
 }
 
@@ -361,7 +437,6 @@ fn timed_out(timeout: Duration, what: &str) -> Error {
 mod tests {
     use super::*;
     use crate::retry::RetryPolicy;
-    use crate::runtime::Runtimes;
     use crate::transport::scripted::{Reply, Scripted};
     use crate::walk::model::CHAT;
 
@@ -371,19 +446,14 @@ mod tests {
             0 => Reply::Status(503, None),
             _ => Reply::body("the page"),
         });
-        let endpoint = Arc::new(Endpoint {
-            base: Url::parse("https://acme.texterchat.com/server/api/v2").unwrap(),
-            transport: Arc::<Scripted>::clone(&transport) as _,
+        let base = Url::parse("https://acme.texterchat.com/server/api/v2").unwrap();
+        let endpoint = Endpoint {
             retry: RetryPolicy::none(),
-            timeout: Duration::from_secs(60),
-            max_body_bytes: 100,
-            runtimes: Runtimes::default(),
-        });
-        let url = endpoint.url(
-            CHAT,
-            None,
-            &crate::walk::Ask { limit: 1, cursor: None, bot_session: false },
-        );
+            ..Endpoint::new(base, Arc::<Scripted>::clone(&transport) as _)
+        };
+        let endpoint = Arc::new(endpoint);
+        let ask = crate::walk::Ask { limit: 1, cursor: None, bot_session: false };
+        let url = endpoint.url(CHAT, None, &ask);
         let mut fetch = std::pin::pin!(Fetch::new(&endpoint, url, Span::none()));
         assert_eq!(fetch.as_mut().await.unwrap_err().attempts(), 1);
         for requests in [2, 3] {

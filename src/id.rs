@@ -110,13 +110,13 @@ macro_rules! short_string {
 }
 
 short_string! {
-    /// The `_id` of a message, unique within Texter (page "The Message object").
+    /// The `_id` of a message, unique within Texter.
     ///
     /// Opaque: the reference's own examples are not all hexadecimal.
     MessageId
 }
 short_string! {
-    /// The `_id` of a chat (page "The Chat object"), which messages carry as `parent_chat`.
+    /// The `_id` of a chat, which messages carry as `parent_chat`.
     ///
     /// # Examples
     ///
@@ -138,7 +138,7 @@ short_string! {
 }
 short_string! {
     /// The provider's own id of a message (`channelInfo.id`, such as WhatsApp's `wamid…`): the only one
-    /// that a webhook about a status change carries (page "Message Status Changed").
+    /// that a webhook about a status change carries.
     ProviderMessageId
 }
 short_string! {

@@ -26,15 +26,14 @@ pub use parts::{
 pub use vocabulary::{Channel, ChatStatus, Direction, MediaKind, MessageKind, Status, UnknownWord};
 
 object! {
-    /// One message of a chat (page "The Message object").
+    /// One message of a chat.
     ///
     /// Regular messages carry the conversation; system messages ([`is_system`](Self::is_system)) record
     /// assignments and status changes and have no direction, status or content. Only `id` and `timestamp`
     /// are always there.
     ///
-    /// Serialising gives back the JSON value that came, unknown fields included; a known field that came
-    /// as `null` is left out. Deserialising needs `serde_json`, because the free-form parts are kept as
-    /// JSON text.
+    /// Serialising gives back the JSON value that came, with unknown fields. Only a known field that came as `null` is
+    /// left out. Deserialising needs `serde_json`, because free-form parts are kept as JSON text.
     ///
     /// # Examples
     ///
@@ -178,8 +177,8 @@ impl<'de> Deserialize<'de> for AskableTimestamp {
 }
 
 impl Message {
-    /// A message of just these two: for tests of code that takes messages. Nothing is checked; the server's own
-    /// have ids of `a-z` and `0-9` and no timestamp before 1970.
+    /// A message with only an id and a timestamp, for tests of your own. Nothing is checked. The server's own messages
+    /// have ids of `a-z` and `0-9`, and no timestamp before 1970.
     ///
     /// # Examples
     ///
@@ -215,7 +214,7 @@ impl Message {
     }
 
     /// The provider's message id (`channelInfo.id`), the only one that a webhook about a status change
-    /// carries (page "Message Status Changed").
+    /// carries.
     #[must_use]
     pub fn provider_id(&self) -> Option<&str> {
         Some(self.channel_info.as_ref()?.id.as_ref()?.as_str())

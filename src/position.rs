@@ -1,8 +1,67 @@
-//! Where a walk stands.
+//! Where a walk stands, in either direction.
+
+mod sync;
 
 use crate::cursor::{Cursor, Key};
 use crate::id::MessageId;
 use crate::timestamp::Timestamp;
+
+pub(crate) use sync::{Horizon, SyncPosition, UnplacedAt};
+
+/// The most ids remembered at one timestamp, or within a lookback, and the largest `limit` that looks for more
+/// behind answers that show nothing new. No chat has so many messages in one millisecond; a server that makes up
+/// new ones for ever is stopped here.
+pub(crate) const MOST_TIED: usize = 65_536;
+
+/// What has been handed out, and in which direction the walk goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    NewestFirst {
+        position: Position,
+        /// Where a walk that goes forwards can take over: right behind the newest message handed out.
+        top: SyncPosition,
+    },
+    OldestFirst {
+        position: SyncPosition,
+        /// The last message handed out.
+        last: Option<Cursor>,
+    },
+}
+
+impl Standing {
+    pub(crate) fn newest_first(position: Position) -> Self {
+        Self::NewestFirst { position, top: SyncPosition::default() }
+    }
+
+    /// Moves on over messages handed out: the last of these keys first.
+    pub(crate) fn advance(&mut self, handed_out: &[Key], horizon: Horizon) {
+        match self {
+            Self::NewestFirst { position, top } => {
+                position.advance(handed_out);
+                let newest = handed_out.iter().rev().find_map(Key::timestamp);
+                if newest.is_some() && newest >= top.floor {
+                    top.advance(handed_out, horizon);
+                }
+            }
+            Self::OldestFirst { position, last } => {
+                position.advance(handed_out, horizon);
+                let placed = handed_out.iter().find_map(|key| match key {
+                    Key::Placed(cursor) => Some(cursor),
+                    Key::Unplaced(_) => None,
+                });
+                *last = placed.cloned().or(last.take());
+            }
+        }
+    }
+
+    /// The last message handed out.
+    pub(crate) fn cursor(&self) -> Option<&Cursor> {
+        match self {
+            Self::NewestFirst { position, .. } => position.cursor.as_ref(),
+            Self::OldestFirst { last, .. } => last.as_ref(),
+        }
+    }
+}
 
 /// A message that was handed out and that the server may send again.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,23 +1,34 @@
-//! Which part of a chat is read, and in what pages.
+//! Which part of a chat is read, in which order, and in what pages.
 
-use std::fmt;
+mod begin;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 use crate::checkpoint::Checkpoint;
 use crate::endpoint::Endpoint;
-use crate::error::Error;
-use crate::id::{BotSessionId, ChatId, is_well_formed};
-use crate::page::{Decode, decoder};
-use crate::position::Position;
-use crate::stream::{Begin, MessageStream, PageStream, Source};
+use crate::id::{BotSessionId, ChatId};
+use crate::page::decoder;
+use crate::stream::{MessageStream, PageStream};
 use crate::timestamp::Timestamp;
-use crate::walk::{Bounds, DEFAULT_LIMIT, End};
+use crate::walk::{Bounds, DEFAULT_LIMIT};
 
-/// A query: which messages of a chat are read, and in what pages. It sends nothing and its setters never
-/// fail; a value that cannot be asked for is the stream's first and only item, an `Err` of kind
-/// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), with no request sent.
+/// In which order the messages are handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// Newest first, unless a checkpoint says otherwise.
+    Unset,
+    OldestFirst,
+    /// Oldest first, and then again and again what is new.
+    Follow(Duration),
+}
+
+/// A query: which messages of a chat are read, in which order and in what pages.
+///
+/// It sends nothing, and its setters never fail. If a value cannot be asked for, the stream's first and only item is an
+/// `Err` of kind [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and no request is sent.
 ///
 /// # Examples
 ///
@@ -52,6 +63,9 @@ pub struct Messages {
     chat: ChatId,
     bounds: Bounds,
     max_page_size: Option<u32>,
+    order: Order,
+    lookback: Option<Duration>,
+    concurrency: usize,
     prefetch: usize,
     skip_malformed: bool,
     checkpoint: Option<Checkpoint>,
@@ -72,27 +86,30 @@ impl Messages {
             chat,
             bounds,
             max_page_size: None,
+            order: Order::Unset,
+            lookback: None,
+            concurrency: 1,
             prefetch: 0,
             skip_malformed: false,
             checkpoint: None,
         }
     }
 
-    /// How many messages a request asks for (`limit`). Default 50, as the endpoint's. At least 1.
+    /// How many messages a request asks for (`limit`). Default 50, as the server's own. 0 is refused.
     ///
-    /// The server may give fewer. A group of messages that share one timestamp and fill a page is asked
-    /// for with a larger `limit`, because only that can lead past it.
+    /// The server may give fewer. The stream asks for a larger page by itself in two cases: more messages share one
+    /// timestamp than fit a page, or a [`lookback`](Self::lookback) holds more than a page.
     pub fn page_size(mut self, messages: u32) -> Self {
         self.bounds.page_size = messages;
         self
     }
 
-    /// Lets the pages grow: the first request asks for [`page_size`](Self::page_size) messages, each
-    /// further one for twice as many as the one before, up to this. So the first message comes quickly, and a
-    /// long history costs few requests. Default: the page size, no growth. Less than the page size is refused.
+    /// Lets the pages grow. The first request asks for [`page_size`](Self::page_size) messages, and each further one for
+    /// twice as many as the one before, up to this number. So the first message comes quickly, and a long history costs few
+    /// requests. Default: the page size, so pages grow only as told there. A number below the page size is refused.
     ///
-    /// If the server gives fewer than asked although the chat goes on, the walk stays with what it gave;
-    /// if it answers 413, with half; in neither case with less than the page size.
+    /// If the server gives fewer messages than asked for although the chat goes on, the pages keep the size that it gave.
+    /// If it refuses a size with 413, they shrink to half. They never shrink below the page size.
     ///
     /// # Examples
     ///
@@ -119,55 +136,55 @@ impl Messages {
         self
     }
 
-    /// Leaves out messages older than this; those of this very time are read. Default: none are left out. Costs
-    /// no extra request. Later than [`until`](Self::until) it is refused as the type's documentation says.
+    /// Leaves out messages older than this time. Messages of exactly this time are read. Default: none are left out.
+    ///
+    /// It costs no extra request. A time after [`until`](Self::until) is refused.
     pub fn since(mut self, time: Timestamp) -> Self {
         self.bounds.since = Some(time);
         self
     }
 
-    /// Leaves out messages newer than this; those of this very time are read. Default: none are left out. Before
-    /// 1970 it is refused.
+    /// Leaves out messages newer than this time. Messages of exactly this time are read. Default: none are left out.
     ///
-    /// The endpoint is asked for what is up to a millisecond newer (`beforeTime`, page "Get Messages of a Chat"),
-    /// because of that very time it leaves out one message, or all with a later id; what is too new is dropped.
-    /// Where a whole page is, that costs another request.
+    /// It can cost one extra request. A time before 1970 is refused, because the server cannot be asked for it.
     pub fn until(mut self, time: Timestamp) -> Self {
         self.bounds.until = Some(time);
         self
     }
 
-    /// Reads only the messages of one bot session (`botSessionId`, of `a-z` and `0-9`, at most 256 of them; page "Get
-    /// Messages of a Chat"). Default: those of all sessions and of none.
+    /// Reads only the messages of one bot session. Default: all messages, of any session or of none.
+    ///
+    /// The id is what messages carry as `botSessionId`: 1 to 256 characters of `a-z` and `0-9`. A
+    /// session that does not exist is an empty stream, not an error.
     pub fn bot_session(mut self, id: impl Into<BotSessionId>) -> Self {
         self.bounds.bot_session = Some(id.into());
         self
     }
 
-    /// Ends the stream after this many messages in all. Default: no end but the chat's. The last request asks for no
-    /// more than are left.
+    /// Ends the stream after this many messages in all, not per page. Default: no limit. The last request asks for no more
+    /// messages than are still wanted.
     ///
-    /// A message that cannot be read counts as one. After [`resume_from`](Self::resume_from) the count
-    /// starts anew. With 0 the stream ends at once and asks for nothing.
+    /// A message that cannot be read counts too. After [`resume_from`](Self::resume_from), the count starts anew. With 0 the
+    /// stream ends at once and sends no request.
     pub fn max_messages(mut self, messages: usize) -> Self {
         self.bounds.max_messages = Some(u64::try_from(messages).unwrap_or(u64::MAX));
         self
     }
 
-    /// Lets polls fetch pages ahead, of which at most this many wait behind the one in hand. Default 0: the
-    /// next page is asked for only when a poll finds nothing in hand. Any number is taken; 1 hides the latency
-    /// of a server that is faster than the caller, more even out one that is now slow and now fast.
+    /// Reads pages ahead: at most this many pages wait behind the one in hand. Default 0: the next page is asked for only
+    /// when a poll finds no message in hand.
     ///
-    /// It hides the server's latency behind the caller's own work, and costs the memory of the pages that
-    /// wait. Nothing is sent but by a poll, and dropping the stream abandons what is under way. An error waits
-    /// its turn behind the messages before it.
+    /// While you work on one page, the next one arrives. So 1 hides the server's latency if you are slower than the server.
+    /// More pages help where the server is now slow and now fast. The pages that wait cost memory; reading ahead stops while
+    /// their bodies add up to more than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes). Only polls send requests. An
+    /// error waits behind the messages that came before it.
     ///
-    /// A page is asked for as early as the first message of the one before has arrived, because pages are
-    /// ascending and so their first message is the next cursor. If that page turns out not to have been
-    /// ascending, to be short or the last, the early answer is discarded
-    /// ([`Stats::discarded`](crate::Stats::discarded)) and the right one, if any, asked for. There is no such
-    /// head start before the first answer, where a first message takes more than 64 KiB, and where the server
-    /// leaves the next cursor in doubt (no `minTime`, more messages of one time than a page holds).
+    /// The stream asks for a page as soon as the first message of the page before it has arrived, because that message is
+    /// the next cursor. Sometimes this guess turns out wrong: the page before was the last, was short, or was not in order.
+    /// Then the early page is thrown away, counted in [`Stats::discarded`](crate::Stats::discarded), and the right one is
+    /// asked for. The stream cannot ask so early before its first answer, or if a first message takes more than 64 KiB. The
+    /// same holds where the next cursor is in doubt: without `minTime`, or with more messages of one timestamp than fit a
+    /// page.
     ///
     /// # Examples
     ///
@@ -195,13 +212,12 @@ impl Messages {
         self
     }
 
-    /// Leaves out the messages that cannot be read, instead of handing each out as an `Err` of kind
-    /// [`MalformedMessage`](crate::ErrorKind::MalformedMessage) or in [`Page::malformed`](crate::Page::malformed).
-    /// Default: they are handed out.
+    /// Leaves out messages that cannot be read. Default: each is an `Err` of kind
+    /// [`MalformedMessage`](crate::ErrorKind::MalformedMessage), or stands in [`Page::malformed`](crate::Page::malformed).
     ///
-    /// Nothing is left out in silence: [`Stats::malformed`](crate::Stats::malformed) counts them, and each is told to
-    /// `tracing` as a warning, with the chat, its `_id` and the [field](crate::Error::path) at fault, but without its
-    /// text. The checkpoint passes over them, and [`max_messages`](Self::max_messages) counts them.
+    /// They are not left out in silence. [`Stats::malformed`](crate::Stats::malformed) counts them. Each is a warning for
+    /// `tracing`, with the chat, the message's `_id` and the [field](crate::Error::path) at fault, but without its text. The
+    /// checkpoint passes over them, and [`max_messages`](Self::max_messages) counts them.
     ///
     /// # Examples
     ///
@@ -232,37 +248,227 @@ impl Messages {
         self
     }
 
-    /// Goes on where another walk of the same chat stopped.
+    /// Reads oldest first. Default: newest first.
     ///
-    /// The checkpoint's session and bounds fill what this query leaves unset; one that is set differently
-    /// in both, or a checkpoint of another chat, is an error of kind
-    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest). Page sizes are free to differ.
+    /// The stream begins with the chat's first message, or at [`since`](Self::since). It ends with the message that was the
+    /// newest when the stream was first polled, or at [`until`](Self::until). Messages of one timestamp come in the server's
+    /// order.
+    ///
+    /// The server only pages backwards. So the stream reads *windows* of time, each backwards, and hands them out from old to
+    /// new. This costs 3 to 20 % more requests than newest first, and a few requests before the first message. At most 16
+    /// pages or 1,600 messages wait, whichever is more, however long the chat is.
+    ///
+    /// **What is new tomorrow.** Save the stream's [`checkpoint`](crate::MessageStream::checkpoint). A stream that is resumed
+    /// from it brings exactly what has come since. If nothing has, that costs one request (without a lookback).
+    ///
+    /// **What is missed.** A message may arrive late: with a timestamp before the checkpoint's, for example because a
+    /// provider was down for an hour. Without a [`lookback`](Self::lookback), it is missed. A changed message (a new status, an
+    /// edit, a deletion) is not new, and is not handed out again.
+    ///
+    /// **Special cases.** A [`bot_session`](Self::bot_session) is read whole and then handed out reversed, because it is one
+    /// conversation with a bot. If the server does not say when a chat began (no `minTime`), the chat is read twice, the
+    /// first time only for its times.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::{StreamExt, TryStreamExt};
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
+    /// # use texter_history::{Client, End, Message, Timestamp};
+    /// # use std::time::Duration;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(400);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut stream = client.messages(chat_id).page_size(100).oldest_first().stream();
+    /// let messages: Vec<Message> = stream.by_ref().try_collect().await?;
+    /// assert_eq!(messages.len(), 400);
+    /// assert!(messages.is_sorted_by_key(|message| message.timestamp));
+    /// assert_eq!(stream.end(), Some(End::ReachedNewest));
+    /// assert!(stream.stats().requests <= 8);
+    ///
+    /// // Tomorrow, from the checkpoint that was saved:
+    /// let checkpoint = stream.checkpoint();
+    /// server.add_message(chat_id, FakeMessage::text(Timestamp::now(), "a1", "hello again"));
+    /// let mut news = client.messages(chat_id).resume_from(checkpoint).stream();
+    /// assert_eq!(news.next().await.unwrap()?.id, "a1");
+    /// assert!(news.next().await.is_none());
+    /// assert_eq!(news.stats().requests, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn oldest_first(mut self) -> Self {
+        if self.order == Order::Unset {
+            self.order = Order::OldestFirst;
+        }
+        self
+    }
+
+    /// Reads oldest first, and does not end at the newest message. Instead the stream looks for new messages again and again,
+    /// for as long as it is polled.
+    ///
+    /// The first poll looks at once. Then the stream waits for `every`, counted from the end of the last look. Between two
+    /// looks it sends nothing. A look that finds nothing costs one request, or a few if a [`lookback`](Self::lookback) holds more than a
+    /// page. Zero is refused.
+    ///
+    /// [`is_caught_up`](crate::MessageStream::is_caught_up) says whether the stream waits for the next look. With
+    /// `since(Timestamp::now())`, only messages with a timestamp from now on are handed out; your clock says when that is.
+    /// A lookback never goes back before `since`. A message that arrives late is missed without a
+    /// [`lookback`](Self::lookback).
+    ///
+    /// A look that fails is one `Err`, then `None`. After [`resume`](crate::MessageStream::resume), the stream goes on
+    /// following.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::{StreamExt, TryStreamExt};
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
+    /// # use texter_history::{Client, End, Message, Timestamp};
+    /// # use std::time::Duration;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(30);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let every = Duration::from_millis(10); // 30 seconds, say
+    /// let mut stream = client.messages(chat_id).follow(every).stream();
+    /// let old: Vec<_> = stream.by_ref().take(30).collect().await;
+    /// assert!(stream.is_caught_up());
+    /// assert_eq!((old.len(), stream.stats().requests), (30, 1));
+    ///
+    /// server.add_message(chat_id, FakeMessage::text(Timestamp::now(), "a1", "hello"));
+    /// assert_eq!(stream.next().await.unwrap()?.id, "a1");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn follow(mut self, every: Duration) -> Self {
+        self.order = Order::Follow(every);
+        self
+    }
+
+    /// Finds messages that arrive late, with a timestamp older than ones already handed out. Default: none, they are missed.
+    ///
+    /// Each run, and each look of [`follow`](Self::follow), reads this much of the time before its position again, and hands
+    /// out only what was not there before. Late messages come out of order. No other messages do. Newest first, a lookback is
+    /// refused.
+    ///
+    /// The lookback is counted back from the newest message handed out. If that message lies in the future, it is counted back
+    /// from now. The checkpoint holds the ids
+    /// of all messages within the lookback, at most 65,536. If there are more, the lookback gets shorter. A saved
+    /// checkpoint knows only its own lookback's ids. If you make the lookback longer, the first run still uses the shorter one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::{StreamExt, TryStreamExt};
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
+    /// # use texter_history::{Client, End, Message, Timestamp};
+    /// # use std::time::Duration;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let at = |text: &str| text.parse::<Timestamp>();
+    /// # let chat = FakeChat::new(chat_id).messages([
+    /// #     FakeMessage::text(at("2025-01-01T10:00:00Z")?, "a1", "one"),
+    /// #     FakeMessage::text(at("2025-01-01T10:05:00Z")?, "a3", "three"),
+    /// # ]);
+    /// # let server = FakeTexter::builder().chat(chat).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let hour = Duration::from_secs(3600);
+    /// let query = client.messages(chat_id).oldest_first().lookback(hour);
+    /// let mut stream = query.clone().stream();
+    /// assert_eq!(stream.by_ref().count().await, 2);
+    ///
+    /// // A message of 10:02 arrives when one of 10:05 has been handed out:
+    /// server.add_message(chat_id, FakeMessage::text(at("2025-01-01T10:02:00Z")?, "a2", "two"));
+    /// let mut news = query.resume_from(stream.checkpoint()).stream();
+    /// assert_eq!(news.next().await.unwrap()?.id, "a2");
+    /// assert!(news.next().await.is_none());
+    /// assert_eq!(news.stats().requests, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn lookback(mut self, time: Duration) -> Self {
+        self.lookback = Some(time);
+        self
+    }
+
+    /// Sends up to this many requests at once, in either direction. Default 1; 0 counts as 1. The messages, their order and
+    /// the checkpoint are the same as without it.
+    ///
+    /// The stream reads several windows of time at once. What is read early waits for its turn. The most that wait
+    /// is the largest of three: 6,400 messages; 8 pages for each request; 800 messages for each request. Reading ahead also stops while
+    /// their bodies add up to more than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
+    ///
+    /// It costs 5 to 20 % more requests. All requests share the token's rate limit. A [`bot_session`](Self::bot_session) is
+    /// read with one request at a time. As with [`prefetch`](Self::prefetch), polls send requests while messages are in hand.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::{StreamExt, TryStreamExt};
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
+    /// # use texter_history::{Client, End, Message, Timestamp};
+    /// # use std::time::Duration;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(5_000);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let plain: Vec<Message> = client.messages(chat_id).stream().try_collect().await?;
+    ///
+    /// let mut stream = client.messages(chat_id).concurrency(8).stream();
+    /// let fast: Vec<Message> = stream.by_ref().try_collect().await?;
+    /// assert_eq!(fast, plain);
+    /// assert!(stream.stats().requests <= 130); // one at a time: 101
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        self.concurrency = requests;
+        self
+    }
+
+    /// Goes on where another stream of the same chat stopped.
+    ///
+    /// What this query does not set, the checkpoint does: bot session, bounds and direction. If the query and the checkpoint
+    /// set the same thing to different values, or if the checkpoint is of another chat, that is an error of kind
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest). Page sizes, [`concurrency`](Self::concurrency) and
+    /// [`lookback`](Self::lookback) may differ.
+    ///
+    /// A newest-first checkpoint goes on towards *older* messages. For what is new, resume from an oldest-first one or from
+    /// [`newest_checkpoint`](crate::MessageStream::newest_checkpoint).
     pub fn resume_from(mut self, checkpoint: Checkpoint) -> Self {
         self.checkpoint = Some(checkpoint);
         self
     }
 
-    /// The messages, newest first.
+    /// The messages, one by one.
     pub fn stream(self) -> MessageStream {
         self.stream_as()
     }
 
-    /// The messages as a type of the caller's: their own struct, `serde_json::Value`, or
-    /// `Box<serde_json::value::RawValue>` for the JSON text as it came.
+    /// The messages as a type of your own: your own struct, `serde_json::Value`, or `Box<serde_json::value::RawValue>` for the
+    /// JSON text as it came.
     ///
-    /// A message that is no `T` is an `Err` of kind
+    /// A message that does not fit `T` is an `Err` of kind
     /// [`MalformedMessage`](crate::ErrorKind::MalformedMessage) in its place, and the stream goes on.
     pub fn stream_as<T: DeserializeOwned + Send + 'static>(self) -> MessageStream<T> {
         MessageStream::new(self.source(decoder::<T>()))
     }
 
-    /// The messages page by page, each page newest first.
+    /// The messages page by page, in the order of the stream.
     pub fn pages(self) -> PageStream {
         self.pages_as()
     }
 
-    /// The messages page by page as a type of the caller's, as [`stream_as`](Self::stream_as) has them. A message
-    /// that is no `T` is in [`Page::malformed`](crate::Page::malformed).
+    /// The messages page by page as a type of your own, as in [`stream_as`](Self::stream_as). A message that does not fit `T`
+    /// is in [`Page::malformed`](crate::Page::malformed).
     ///
     /// # Examples
     ///
@@ -290,118 +496,5 @@ impl Messages {
     /// ```
     pub fn pages_as<T: DeserializeOwned + Send + 'static>(self) -> PageStream<T> {
         PageStream::new(self.source(decoder::<T>()))
-    }
-
-    pub(crate) fn source<T>(mut self, decode: Decode<T>) -> Source<T> {
-        self.bounds.max_page_size = self.max_page_size.unwrap_or(self.bounds.page_size);
-        let given = self.checkpoint.clone();
-        let checked = self.take_checkpoint().and_then(|position| self.check().map(|()| position));
-        let (position, begin) = match checked {
-            Ok(position) if self.bounds.max_messages == Some(0) => {
-                (position, Begin::Ended(End::ReachedMax))
-            }
-            Ok(position) => (position, Begin::Ask),
-            Err(error) => {
-                let refused = Begin::Refused(error.of(&self.chat));
-                let position = given.map(|given| self.put_back(given)).unwrap_or_default();
-                (position, refused)
-            }
-        };
-        Source {
-            endpoint: self.endpoint,
-            chat: self.chat,
-            bounds: self.bounds,
-            position,
-            prefetch: self.prefetch,
-            skip_malformed: self.skip_malformed,
-            in_hand: Vec::new(),
-            begin,
-            decode,
-        }
-    }
-
-    /// A query that is refused hands its checkpoint on as it came, so that whoever saves the stream's
-    /// checkpoint after the error loses nothing.
-    fn put_back(&mut self, given: Checkpoint) -> Position {
-        self.chat = given.chat;
-        self.bounds.bot_session = given.bot_session;
-        (self.bounds.since, self.bounds.until) = (given.since, given.until);
-        given.position
-    }
-
-    fn take_checkpoint(&mut self) -> Result<Position, Error> {
-        let Some(checkpoint) = self.checkpoint.take() else {
-            return Ok(Position::default());
-        };
-        let refused = |what| {
-            Err(Error::invalid_request(format!(
-                "the checkpoint is of another {what}; start without it, or set the same {what}"
-            )))
-        };
-        if checkpoint.chat != self.chat {
-            return refused("chat");
-        }
-        let bounds = &mut self.bounds;
-        // A walk through the whole chat and one through a session hand out different messages.
-        if bounds.bot_session.is_some() && bounds.bot_session != checkpoint.bot_session {
-            return refused("bot session");
-        }
-        bounds.bot_session = checkpoint.bot_session;
-        for (own, its, what) in [
-            (&mut bounds.since, checkpoint.since, "since"),
-            (&mut bounds.until, checkpoint.until, "until"),
-        ] {
-            if its.is_some() && own.is_some() && its != *own {
-                return refused(what);
-            }
-            *own = own.or(its);
-        }
-        let position = checkpoint.position;
-        if bounds.until.is_some() && bounds.until < position.timestamp() {
-            // Everything up to `until` is older than what was handed out: none of it has been.
-            return Ok(Position::default());
-        }
-        Ok(position)
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let refused = |why| Err(Error::invalid_request(why));
-        if !is_well_formed(self.chat.as_str()) {
-            return refused("the chat id is not of a-z and 0-9; use the chat's _id");
-        }
-        if self.bounds.bot_session.as_ref().is_some_and(|id| !is_well_formed(id.as_str())) {
-            return refused(
-                "the bot session's id is not of a-z and 0-9; use a message's botSessionId",
-            );
-        }
-        if self.bounds.page_size == 0 {
-            return refused("a page size of 0 can show nothing; use at least 1");
-        }
-        if self.bounds.max_page_size < self.bounds.page_size {
-            return refused(
-                "the largest page size is below the page size; raise it or leave it unset",
-            );
-        }
-        if self.bounds.until.is_some_and(|until| until.as_millis() < 0) {
-            return refused("until lies before 1970, which the endpoint cannot be asked for");
-        }
-        let (since, until) = (self.bounds.since, self.bounds.until);
-        if since.zip(until).is_some_and(|(since, until)| since > until) {
-            return refused("since lies after until; exchange them");
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Messages {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Messages")
-            .field("chat", &self.chat)
-            .field("bounds", &self.bounds)
-            .field("max_page_size", &self.max_page_size)
-            .field("prefetch", &self.prefetch)
-            .field("skip_malformed", &self.skip_malformed)
-            .field("checkpoint", &self.checkpoint)
-            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! How often and how long a page is retried. Pure: the time that has passed is given, the delay is told.
+//! How often and how long a page is retried. Pure: it takes the time that has passed and returns the delay.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,19 +8,26 @@ use crate::error::Error;
 
 /// How often, how long and how soon one page is asked for again after a failure.
 ///
-/// Retried are failures that another attempt may cure: a connection that could not be made or broke, no
-/// complete answer in time, and the statuses 408, 429, 500, 502, 503 and 504. Reading is idempotent, so
-/// asking again loses and repeats nothing. Everything counts per page: a page that arrives clears it.
+/// **What is retried:** a connection that could not be made or that broke, no complete answer in time, and the statuses 408,
+/// 429, 500, 502, 503 and 504. Reading changes nothing on the server, so asking again is safe. What another attempt cannot
+/// cure is not retried: see [`Error::is_retryable`].
 ///
-/// The waits grow exponentially with jitter: the n-th is a random part, at least a tenth, of
-/// `base_delay × 2^(n-1)`, at most `max_delay`. With the defaults they add up to 12 seconds at the least and to
-/// 67 on average, so a server that refuses every connection for ten seconds costs no walk. `Retry-After`
-/// (seconds, or an HTTP date, read against the answer's own `Date`) comes on top of that wait, so that those who
-/// were told the same do not all come back at once; one that cannot be read is ignored.
+/// **All limits are per page.** A page that arrives starts the count anew.
 ///
-/// One thing is no attempt: the server may close a connection that it had kept alive just as the next request
-/// goes out. Where nothing of an answer had come, the request is sent once more at once, even with
-/// [`none`](Self::none). It shows in [`Stats::requests`](crate::Stats::requests).
+/// **The waits** grow and are random. The longest n-th wait is `base_delay × 2^(n-1)`, but at most `max_delay`. The real
+/// wait is a random part of that, at least a tenth. With the defaults, the waits of one page add up to at least 12 seconds
+/// and on average 67. So a server that refuses connections for ten seconds costs no walk.
+///
+/// **`Retry-After`** (seconds, or an HTTP date, which is read against the answer's own `Date`) is added to that wait. So
+/// streams that were told the same time do not all come back at once. A `Retry-After` that cannot be read is ignored.
+///
+/// **A refusal** (429, or 503 with `Retry-After`) does not count as an attempt. All streams of the client wait for the time
+/// that the server asks for, and then take turns. A page that is refused again and again ends when its time is used up.
+/// With [`none`](Self::none), the first refusal ends the page.
+///
+/// **A connection kept alive** may be closed by the server just as the next request goes out. If nothing of an answer has
+/// come, the request is sent once more at once, even with [`none`](Self::none). That does not count as an attempt, but it
+/// counts in [`Stats::requests`](crate::Stats::requests).
 ///
 /// # Examples
 ///
@@ -68,29 +75,33 @@ impl RetryPolicy {
         self
     }
 
-    /// The longest first wait, `Retry-After` apart. Default half a second; zero waits only as long as the server
-    /// asks.
+    /// The longest first wait, without `Retry-After`. Default half a second. With zero, only `Retry-After` makes a page wait.
     pub fn base_delay(mut self, delay: Duration) -> Self {
         self.base_delay = delay;
         self
     }
 
-    /// The longest wait that the growth leads to. Default 30 seconds. `Retry-After` has a limit of its own.
+    /// The most that a wait can grow to. Default 30 seconds. `Retry-After` has its own limit,
+    /// [`max_retry_after`](Self::max_retry_after).
     pub fn max_delay(mut self, delay: Duration) -> Self {
         self.max_delay = delay;
         self
     }
 
-    /// The time for one page, attempts and waits together. Default 2 minutes. The first attempt has its own
-    /// [`timeout`](crate::ClientBuilder::timeout) whatever this is; a retry gets what is left. Of a time in
-    /// which nobody polls the stream, no more than the timeout of one attempt counts.
+    /// The time for one page, attempts and waits together. Default 2 minutes.
+    ///
+    /// The first attempt always gets its whole [`timeout`](crate::ClientBuilder::timeout). A retry gets at most what is left of
+    /// this time. Time during which a request waits for its turn does not count. Time during which you do not poll counts at
+    /// most as much as the timeout of one attempt.
     pub fn max_elapsed(mut self, elapsed: Duration) -> Self {
         self.max_elapsed = elapsed;
         self
     }
 
-    /// The longest `Retry-After` that is waited for. Default 60 seconds. One that is longer ends the page
-    /// at once, with [`Error::retry_after`] set.
+    /// The longest `Retry-After` that is waited for. Default 60 seconds.
+    ///
+    /// A longer one ends the page at once, with [`Error::retry_after`] set. The client sends nothing else during the time that
+    /// the server asked for: other pages wait for their turn as long as this, and then end in the same way.
     pub fn max_retry_after(mut self, wait: Duration) -> Self {
         self.max_retry_after = wait;
         self
@@ -123,37 +134,58 @@ pub(crate) struct Retries {
 }
 
 impl Retries {
-    /// An attempt begins.
-    pub(crate) fn count_attempt(&mut self) {
-        self.attempts = self.attempts.saturating_add(1);
-    }
-
-    /// How long the next attempt may take, of which each may take `timeout`. A retry gets what is left of the
-    /// page's time; the first attempt has its own whatever that is.
+    /// How long the next attempt may take. The first attempt gets the whole `timeout`. A retry gets at most what is left of
+    /// the page's time.
     pub(crate) fn time_for_attempt(&self, timeout: Duration, spent: Duration) -> Duration {
-        match self.attempts {
-            0 => timeout,
-            _ => timeout.min(self.policy.max_elapsed.saturating_sub(spent)),
+        if spent.is_zero() {
+            timeout
+        } else {
+            timeout.min(self.policy.max_elapsed.saturating_sub(spent))
         }
     }
 
-    /// How long to wait after `error` before the next attempt, when `elapsed` has been spent on the page;
-    /// `None` to give up.
-    pub(crate) fn wait_after(&mut self, error: &Error, elapsed: Duration) -> Option<Duration> {
+    /// How long to wait after `error` before the next attempt. `spent` is the time that the page has taken so far. `None`
+    /// means to give up.
+    pub(crate) fn wait_after(&mut self, error: &Error, spent: Duration) -> Option<Duration> {
+        self.attempts = self.attempts.saturating_add(1);
         if !error.is_retryable() || self.attempts >= self.policy.max_attempts {
             return None;
         }
         let ceiling = self.ceilings.next().unwrap_or(self.policy.max_delay);
         let asked = error.retry_after().unwrap_or_default();
         let wait = asked.saturating_add(part_of(ceiling, self.jitter.f64()));
-        let in_time =
-            elapsed.checked_add(wait).is_some_and(|total| total <= self.policy.max_elapsed);
-        (asked <= self.policy.max_retry_after && in_time).then_some(wait)
+        (!self.is_too_long(asked) && self.is_in_time(spent, wait)).then_some(wait)
+    }
+
+    /// Between 0 and 1.
+    pub(crate) fn random(&mut self) -> f64 {
+        self.jitter.f64()
+    }
+
+    /// Whether a page that was refused by the rate limit waits for another turn. That turn comes after `pause` at the
+    /// soonest. The refusal counts as no attempt; only the time counts.
+    pub(crate) fn outlasts(&self, refusal: &Error, spent: Duration, pause: Duration) -> bool {
+        self.policy.max_attempts > 1
+            && !self.is_too_long(refusal.retry_after().unwrap_or_default())
+            && self.is_in_time(spent, pause)
+    }
+
+    pub(crate) fn longest_to_wait(&self) -> Duration {
+        self.policy.max_retry_after
+    }
+
+    /// Whether the server asks to wait longer than `max_retry_after`.
+    pub(crate) fn is_too_long(&self, asked: Duration) -> bool {
+        asked > self.policy.max_retry_after
+    }
+
+    fn is_in_time(&self, spent: Duration, wait: Duration) -> bool {
+        spent.checked_add(wait).is_some_and(|total| total <= self.policy.max_elapsed)
     }
 }
 
-/// The least part of a wait that jitter leaves. With the default delays and attempts a tenth is enough to outlast
-/// ten seconds; the rest is spread, so that those who failed together do not come back together.
+/// The least part of a wait that jitter leaves. With the default delays and attempts, a tenth is enough to outlast ten
+/// seconds. The rest is random, so that streams that failed together do not come back together.
 const LEAST_PART: f64 = 0.1;
 
 fn part_of(ceiling: Duration, random: f64) -> Duration {
@@ -186,7 +218,6 @@ mod tests {
         let mut retries = policy.begin();
         let mut waits = Vec::new();
         loop {
-            retries.count_attempt();
             match retries.wait_after(&failed(503), Duration::ZERO) {
                 Some(wait) => waits.push(wait),
                 None => return waits,
@@ -246,7 +277,6 @@ mod tests {
     #[test]
     fn only_what_may_be_cured_is_retried() {
         let mut retries = RetryPolicy::default().begin();
-        retries.count_attempt();
         let mut retried = |error: &Error| retries.wait_after(error, Duration::ZERO).is_some();
         for status in [408, 429, 500, 502, 503, 504] {
             assert!(retried(&failed(status)), "{status}");
@@ -262,7 +292,6 @@ mod tests {
     fn jitter_comes_on_top_of_retry_after_up_to_its_cap() {
         let after = |seconds, policy: &RetryPolicy| {
             let mut retries = policy.begin();
-            retries.count_attempt();
             let error = failed(429).with_retry_after(Some(Duration::from_secs(seconds)));
             retries.wait_after(&error, Duration::ZERO)
         };
@@ -286,7 +315,6 @@ mod tests {
     #[test]
     fn no_attempt_begins_after_the_time_for_the_page() {
         let mut retries = RetryPolicy::default().begin();
-        retries.count_attempt();
         let asked = failed(503).with_retry_after(Some(Duration::from_secs(20)));
         assert!(retries.wait_after(&asked, Duration::from_secs(99)).is_some());
         assert!(retries.wait_after(&asked, Duration::from_secs(100)).is_none());
@@ -295,9 +323,8 @@ mod tests {
     #[test]
     fn a_retry_gets_what_is_left_and_the_first_attempt_its_own_time() {
         let seconds = Duration::from_secs;
-        let mut retries = RetryPolicy::default().max_elapsed(seconds(30)).begin();
+        let retries = RetryPolicy::default().max_elapsed(seconds(30)).begin();
         assert_eq!(retries.time_for_attempt(seconds(60), Duration::ZERO), seconds(60));
-        retries.count_attempt();
         assert_eq!(retries.time_for_attempt(seconds(60), seconds(12)), seconds(18));
         assert_eq!(retries.time_for_attempt(seconds(5), seconds(12)), seconds(5));
         assert_eq!(retries.time_for_attempt(seconds(5), seconds(40)), Duration::ZERO);

@@ -7,6 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 
+use crate::error::{Cause, Error, ErrorKind};
+
+/// What a poll outside of any running runtime comes to.
+pub(crate) fn no_runtime() -> Error {
+    Error::new(ErrorKind::Transport, "there is no tokio runtime to send in")
+        .with_cause(Cause::NoRuntime)
+}
+
 /// The runtimes that one client is being used in.
 #[derive(Debug, Default)]
 pub(crate) struct Runtimes(Mutex<Vec<Arc<Runtime>>>);

@@ -1,6 +1,9 @@
 //! The streams: messages in hand, then the pages behind them, then the end.
 
+mod flight;
+mod follow;
 mod page_stream;
+mod pages;
 mod source;
 mod stats;
 #[cfg(test)]
@@ -18,37 +21,39 @@ use crate::checkpoint::Checkpoint;
 use crate::cursor::Key;
 use crate::error::Error;
 use crate::message::Message;
-use crate::position::Position;
+use crate::position::Standing;
 use crate::timestamp::Timestamp;
 use crate::walk::End;
-use source::{Pages, ReadyPage};
-use stats::{share, tell_of_skipped};
+use pages::Pages;
+use source::ReadyPage;
+use stats::tell_of_skipped;
 
 pub use page_stream::{Page, PageStream};
 pub(crate) use source::{Begin, Source};
 pub use stats::Stats;
 pub use with_checkpoints::WithCheckpoints;
 
-/// The messages of a chat, newest first, each exactly once: a lazy `Stream` over the pages of the endpoint.
+/// The messages of a chat, each exactly once: a lazy `Stream` over the server's pages.
 ///
-/// Made by [`Messages::stream`](crate::Messages::stream). Nothing is sent before the first poll, and the
-/// next page is asked for only when a poll finds nothing in hand (see
-/// [`prefetch`](crate::Messages::prefetch) for the exception). Within one timestamp the order is the
-/// reverse of the server's. It needs a tokio runtime with its timer and I/O (see the crate's `# Panics`).
+/// [`Messages::stream`](crate::Messages::stream) makes it. Nothing is sent before the first poll. The next page is asked
+/// for only when a poll finds no message in hand, unless [`prefetch`](crate::Messages::prefetch) or
+/// [`concurrency`](crate::Messages::concurrency) allows more. Newest first, messages of one timestamp come in the reverse of
+/// the server's order; [oldest first](crate::Messages::oldest_first), in the server's order.
+///
+/// The stream needs a tokio runtime with its timer and I/O (see the crate's `# Panics`).
 ///
 /// # Cancel safety
 ///
-/// Dropping a pending `next()` loses nothing: the request goes on with the next poll and is not sent
-/// again. Dropping the stream aborts its request.
+/// Dropping a pending `next()` loses nothing. The request goes on with the next poll and is not sent again. Dropping the
+/// stream aborts its requests.
 ///
 /// # After an error
 ///
-/// A message that cannot be read is one `Err` of kind
-/// [`MalformedMessage`](crate::ErrorKind::MalformedMessage) in its place, and the stream goes on;
-/// [`skip_malformed`](crate::Messages::skip_malformed) leaves it out instead. A page
-/// that failed, after its retries, is one `Err` behind the messages before it, then `None` for ever, with
-/// no further request: [`resume`](Self::resume) goes on in place, [`checkpoint`](Self::checkpoint) in
-/// another process.
+/// - A message that cannot be read is one `Err` of kind [`MalformedMessage`](crate::ErrorKind::MalformedMessage) in its
+///   place. The stream goes on. [`skip_malformed`](crate::Messages::skip_malformed) leaves such messages out.
+/// - A page that failed after its retries is one `Err`. It comes after the messages before it. Then the stream gives
+///   `None` for ever and sends nothing. [`resume`](Self::resume) goes on in place, [`checkpoint`](Self::checkpoint) in
+///   another process.
 ///
 /// # Examples
 ///
@@ -96,15 +101,16 @@ impl<T> MessageStream<T> {
     pub(crate) fn new(source: Source<T>) -> Self {
         let skip_malformed = source.skip_malformed;
         let pages = Pages::new(source);
-        let page = ReadyPage::empty(pages.position().clone());
+        let page = ReadyPage::empty();
         Self { page, pages, messages: 0, malformed: 0, skip_malformed, least_progress: 0.0 }
     }
 
-    /// Where the **last message handed out** left the walk. It is exact at every moment: before the first
+    /// Where the stream stands: right behind the **last message handed out**. It is exact at every moment: before the first
     /// poll, in the middle of a page, after an `Err`, after the end.
     ///
-    /// Costs a copy of the ids that share the last timestamp. A query that was refused gives back the checkpoint
-    /// that it was to resume from; without one, its line holds the refused ids and cannot be read back.
+    /// A call copies the ids that share the last timestamp. With a [`lookback`](crate::Messages::lookback) it copies all ids
+    /// within the lookback, so save it once for each batch, and not for each message. If the query was refused, this is the checkpoint that the query
+    /// was to resume from. If there was none, its line holds the refused values and cannot be read back.
     ///
     /// # Examples
     ///
@@ -130,26 +136,95 @@ impl<T> MessageStream<T> {
     /// ```
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        self.pages.checkpoint(self.position())
+        self.pages.checkpoint(self.standing())
     }
 
-    fn position(&self) -> Position {
-        let mut position = self.page.start.clone();
-        position.advance(self.handed_out());
-        position
+    fn standing(&self) -> Standing {
+        self.pages.standing_behind(self.handed_out())
     }
 
-    /// The span of the whole chat, from the latest response; `None` before one, and for an empty chat.
+    /// After a newest-first walk: the checkpoint to go on forwards from. It is an *oldest-first* checkpoint right behind the
+    /// newest message that this walk has handed out, also before it was resumed. So you can read a chat backwards once, and
+    /// then sync what is new.
+    ///
+    /// `None` while nothing has been handed out. `None` for an oldest-first stream too: use its
+    /// [`checkpoint`](Self::checkpoint).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::StreamExt;
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
+    /// # use texter_history::{Client, Timestamp};
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(120);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut stream = client.messages(chat_id).stream();
+    /// assert_eq!(stream.newest_checkpoint(), None);
+    /// assert_eq!(stream.by_ref().count().await, 120);
+    /// let newest = stream.newest_checkpoint().unwrap();
+    ///
+    /// // Tomorrow:
+    /// server.add_message(chat_id, FakeMessage::text(Timestamp::now(), "a1", "hello again"));
+    /// let mut news = client.messages(chat_id).resume_from(newest).stream();
+    /// assert_eq!(news.next().await.unwrap()?.id, "a1");
+    /// assert!(news.next().await.is_none());
+    /// assert_eq!(news.stats().requests, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn newest_checkpoint(&self) -> Option<Checkpoint> {
+        self.pages.newest_checkpoint(self.standing())
+    }
+
+    /// Whether an oldest-first stream has handed out everything there is: no message is in hand, and the last look found
+    /// nothing newer. Here [`follow`](crate::Messages::follow) waits for the next look, and a sync ends. Newest first, it is
+    /// always `false`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures::{FutureExt, StreamExt};
+    /// # use std::time::Duration;
+    /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter};
+    /// # use texter_history::Client;
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chat_id = "67bf11038b24880cc966f799";
+    /// # let messages = Conversation::seeded(7).messages(30);
+    /// # let server = FakeTexter::builder().chat(FakeChat::new(chat_id).messages(messages)).start().await?;
+    /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
+    /// let mut stream = client.messages(chat_id).follow(Duration::from_secs(60)).stream();
+    /// let mut count = 0;
+    /// while !stream.is_caught_up() {
+    ///     stream.next().await.unwrap()?;
+    ///     count += 1;
+    /// }
+    /// assert_eq!(count, 30);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        self.page.to_hand_out(self.skip_malformed) == 0 && self.pages.is_caught_up()
+    }
+
+    /// The times of the whole chat's first and newest message, from the latest response. `None` before a response, and for an
+    /// empty chat.
     #[must_use]
     pub fn chat_span(&self) -> Option<Span> {
         self.pages.chat_span()
     }
 
-    /// How much of the time range being walked lies behind, from 0.0 to 1.0; `None` before the first
-    /// response. It never falls, and is 1.0 at the end (not after a failure).
+    /// How much of the time range is done, from 0.0 to 1.0. `None` before the first response. It never falls. At the end it
+    /// is 1.0, but not after a failure.
     #[must_use]
     pub fn progress(&self) -> Option<f64> {
-        if matches!(self.end(), Some(End::ReachedStart | End::ReachedSince | End::ReachedMax)) {
+        if self.is_caught_up() || self.end().is_some_and(|end| end != End::Failed) {
             return Some(1.0);
         }
         self.behind()
@@ -159,8 +234,7 @@ impl<T> MessageStream<T> {
     fn behind(&self) -> Option<f64> {
         // The span is that of the page in hand: with `prefetch` the latest response may be ahead of it.
         let span = self.page.chat_span.or_else(|| self.pages.chat_span())?;
-        let (newest, oldest) = self.pages.range(span);
-        Some(share(newest, oldest, self.last_handed_out()).max(self.least_progress))
+        Some(self.pages.share(span, self.last_handed_out()).max(self.least_progress))
     }
 
     /// What of the page in hand has been handed out, ascending.
@@ -171,7 +245,7 @@ impl<T> MessageStream<T> {
     /// The time of the last message handed out that had one.
     fn last_handed_out(&self) -> Option<Timestamp> {
         let placed = self.handed_out().iter().find_map(Key::timestamp);
-        placed.or(self.page.start.timestamp())
+        placed.or(self.pages.standing().cursor().map(|cursor| cursor.timestamp))
     }
 
     /// Why the stream ended; `None` while it has not.
@@ -180,21 +254,22 @@ impl<T> MessageStream<T> {
         self.pages.end().filter(|_| self.page.to_hand_out(self.skip_malformed) == 0)
     }
 
-    /// How many messages have been fetched and not yet handed out. Those that cannot be read count, unless
+    /// How many messages have been fetched and not yet handed out. Messages that cannot be read count too, unless
     /// [`skip_malformed`](crate::Messages::skip_malformed) leaves them out.
     #[must_use]
     pub fn in_hand(&self) -> usize {
         self.page.to_hand_out(self.skip_malformed) + self.pages.waiting(self.skip_malformed)
     }
 
-    /// What the walk has cost and brought so far.
+    /// What the stream has cost and brought so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats { messages: self.messages, malformed: self.malformed, ..self.pages.stats() }
     }
 
-    /// After a failed page ended the stream, lets the next poll ask again from the checkpoint; nothing is
-    /// lost or repeated. In any other state, and after a query that could not be asked, it does nothing.
+    /// Goes on after a failed page: the next poll asks again from the checkpoint. Nothing is lost or repeated.
+    ///
+    /// In any other state it does nothing. After a query that was refused it does nothing either.
     ///
     /// # Examples
     ///
@@ -231,10 +306,11 @@ impl<T> MessageStream<T> {
     /// Puts the next page in hand.
     #[inline(never)]
     fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(), Error>>> {
+        self.least_progress = self.behind().unwrap_or(0.0);
+        self.pages.advance(&std::mem::take(&mut self.page.keys));
         let next = ready!(self.pages.poll_next(cx));
         Poll::Ready(match next {
             Some(Ok(page)) => {
-                self.least_progress = self.behind().unwrap_or(0.0);
                 self.page = page;
                 Some(Ok(()))
             }
@@ -264,7 +340,7 @@ impl<T> Stream for MessageStream<T> {
                         }
                     }
                 }
-                if this.pages.prefetch() > 0 {
+                if this.pages.reads_ahead() {
                     this.pages.poll_ahead(cx);
                 }
             }

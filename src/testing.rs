@@ -1,8 +1,9 @@
-//! An in-process server with the documented behaviour of the messages endpoint, and a generator of
-//! realistic conversations: for tests, examples and benches. Behind the feature `testing`.
+//! For tests: an in-process server that behaves as Texter's reference says, and a generator of realistic conversations.
+//! Behind the feature `testing`.
 //!
-//! The server takes every liberty that the reference leaves (page "Get Messages of a Chat"): every reading of
-//! the cursor and of `limit`, any order among equal timestamps, hidden messages; and it fails as a network does.
+//! By default, [`FakeTexter`] serves its chats at once and without faults. [`FakeTexterBuilder`] makes it behave in every
+//! other way that the reference allows: how it reads the cursor and `limit`, how it orders equal timestamps, which messages
+//! it hides. It can also fail as a network does: see [`Fault`]. [`FakeTexter::requests`] says what was asked.
 //!
 //! # Examples
 //!
@@ -30,6 +31,7 @@ mod chat;
 mod connection;
 mod conversation;
 mod fault;
+mod rate_limit;
 mod replay;
 mod request;
 pub(crate) mod rulebook;
@@ -39,6 +41,7 @@ pub use builder::FakeTexterBuilder;
 pub use chat::{FakeChat, FakeMessage};
 pub use conversation::Conversation;
 pub use fault::Fault;
+pub use rate_limit::RateLimit;
 pub use replay::{read_page, stream_of};
 pub use request::RecordedRequest;
 pub use rulebook::{CursorReading, LimitReading, MinTime, PageOrder, SessionFilter, TieOrder};

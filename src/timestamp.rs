@@ -17,12 +17,11 @@ use serde::{Deserialize, Serialize};
 #[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
 pub use conversions::ConvertTimestampError;
 
-/// A moment in Unix epoch **milliseconds**: the unit of message timestamps, `minTime`, `maxTime` and
-/// `beforeTime` (page "Get Messages of a Chat").
+/// A moment in Unix epoch **milliseconds**: the unit of all times of the server.
 ///
-/// It prints and parses as RFC 3339, in UTC, with as many digits of the second as are needed. RFC 3339 has
-/// the years 0 to 9999 only: a moment outside of them prints as its number of milliseconds with the unit
-/// behind it, which cannot be taken for a date and does not parse.
+/// It prints as RFC 3339, in UTC, with as many digits of the second as are needed, and parses RFC 3339. RFC 3339 has only
+/// the years 0 to 9999. A moment outside of them prints as its number of milliseconds with the unit behind it; that text
+/// does not parse.
 ///
 /// # Examples
 ///
@@ -118,8 +117,8 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
-/// Moves later by the duration's whole milliseconds; what is left of a millisecond is dropped. It saturates at
-/// the last moment that 64 bits hold, and never panics.
+/// Moves later by the duration's whole milliseconds. A fraction of a millisecond is dropped. It stops at the last moment
+/// that 64 bits hold, and never panics.
 impl Add<Duration> for Timestamp {
     type Output = Self;
 
@@ -128,8 +127,8 @@ impl Add<Duration> for Timestamp {
     }
 }
 
-/// Moves earlier by the duration's whole milliseconds; what is left of a millisecond is dropped. It saturates at
-/// the first moment that 64 bits hold, and never panics.
+/// Moves earlier by the duration's whole milliseconds. A fraction of a millisecond is dropped. It stops at the first
+/// moment that 64 bits hold, and never panics.
 impl Sub<Duration> for Timestamp {
     type Output = Self;
 

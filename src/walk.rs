@@ -22,7 +22,7 @@ use std::fmt;
 use crate::chat_time::ChatTime;
 use crate::cursor::{Cursor, Key};
 use crate::id::BotSessionId;
-use crate::position::Position;
+use crate::position::{MOST_TIED, Position};
 use crate::timestamp::Timestamp;
 
 /// The end of the year 9999: a `beforeTime` after every message, and still a date.
@@ -38,11 +38,6 @@ const LAST_ID: &str = "zzzzzzzzzzzzzzzzzzzzzzzz";
 /// The documented default of `limit`. A server that gave this many may have more, whatever was asked.
 pub(crate) const DEFAULT_LIMIT: u32 = 50;
 
-/// The most ids remembered at one timestamp, and the largest `limit` that looks for more behind answers that
-/// show nothing new. No chat has so many messages in one millisecond; a server that makes up new ones for
-/// ever is stopped here.
-pub(crate) const MOST_TIED: u32 = 65_536;
-
 /// Why a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -53,6 +48,10 @@ pub enum End {
     ReachedSince,
     /// As many as [`max_messages`](crate::Messages::max_messages) allows have been handed out.
     ReachedMax,
+    /// Oldest first: every message up to the newest one there was when the walk began has been handed out.
+    ReachedNewest,
+    /// Oldest first: every message not newer than [`until`](crate::Messages::until) has been handed out.
+    ReachedUntil,
     /// A page failed. [`resume`](crate::MessageStream::resume) goes on from the checkpoint.
     Failed,
 }
@@ -232,9 +231,11 @@ enum SessionFilter {
     Ourselves,
 }
 
-/// What the server has shown of itself.
-#[derive(Clone, Copy, Debug)]
-struct Server {
+/// What the server has shown of itself: as true of every other walk through the same chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// The `limit` of an ordinary request; grows up to the largest page size.
+    limit: u32,
     page_length: PageLength,
     /// The largest `limit` that was answered.
     answered: u32,
@@ -245,6 +246,18 @@ struct Server {
     /// What `start` was when nothing was found there.
     stale_start: Option<Timestamp>,
     latest: ChatTime,
+}
+
+impl Server {
+    /// How many messages a page is expected to bring; at least one.
+    pub(crate) fn page(&self) -> usize {
+        let asked = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let shown = match self.page_length {
+            PageLength::Capped(cap) | PageLength::Unproven { first: Some(cap) } => cap,
+            _ => asked,
+        };
+        shown.min(asked).max(1)
+    }
 }
 
 /// Where the chat begins, as seen from the walk's position.
@@ -264,8 +277,6 @@ pub(crate) struct Walk {
     position: Position,
     goal: Goal,
     server: Server,
-    /// The `limit` of an ordinary request; grows up to the largest page size.
-    limit: u32,
     /// The time that a walk without `until` begins before.
     newest: Timestamp,
     /// How many messages may still be handed out.
@@ -275,10 +286,10 @@ pub(crate) struct Walk {
 impl Walk {
     pub(crate) fn new(bounds: Bounds, position: Position) -> Self {
         Self {
-            limit: bounds.page_size,
             remaining: bounds.max_messages,
             goal: if position.cursor.is_some() { Goal::Page } else { Goal::First },
             server: Server {
+                limit: bounds.page_size,
                 page_length: PageLength::Unproven { first: None },
                 answered: 0,
                 refused: None,
@@ -298,10 +309,24 @@ impl Walk {
         &self.position
     }
 
+    /// Nothing older than this is wanted any more: another walk reads it.
+    pub(crate) fn raise_since(&mut self, since: Timestamp) {
+        self.bounds.since = Some(since);
+    }
+
+    pub(crate) fn server(&self) -> Server {
+        self.server
+    }
+
+    /// Takes over what another walk through the same chat has learned.
+    pub(crate) fn know(&mut self, server: Server) {
+        self.server = server;
+    }
+
     /// The next request.
     pub(crate) fn ask(&self) -> Ask {
         let bot_session = self.asks_for_session();
-        let page = || trimmed(self.limit, self.remaining, self.more_than_seen());
+        let page = || trimmed(self.server.limit, self.remaining, self.more_than_seen());
         match self.goal {
             Goal::First | Goal::Page => {
                 Ask { limit: page(), cursor: self.next_cursor(), bot_session }
@@ -339,7 +364,7 @@ impl Walk {
     /// A cursor that leaves out nothing of this time, and takes in nothing of the position's.
     fn cursor_at_start(&self, time: Timestamp) -> Cursor {
         if self.position.timestamp() == Some(time.next_milli()) {
-            return Cursor { timestamp: time, id: NO_MESSAGE.into() };
+            return Cursor { timestamp: time, id: LAST_ID.into() };
         }
         before_anything_newer_than(time)
     }
@@ -382,7 +407,7 @@ impl Walk {
         if last || self.goal != Goal::Page {
             return None;
         }
-        let limit = if ask.limit == self.limit { self.grown() } else { self.limit };
+        let limit = if ask.limit == self.server.limit { self.grown() } else { self.server.limit };
         let remaining = match self.remaining {
             None => None,
             Some(remaining) => {
@@ -411,9 +436,9 @@ impl Walk {
     fn grown(&self) -> u32 {
         match (self.server.page_length, self.server.refused) {
             (PageLength::Unproven { first: None } | PageLength::AsAsked, None) => {
-                self.limit.saturating_mul(2).min(self.bounds.max_page_size)
+                self.server.limit.saturating_mul(2).min(self.bounds.max_page_size)
             }
-            _ => self.limit,
+            _ => self.server.limit,
         }
     }
 

@@ -7,8 +7,8 @@ use crate::cursor::Cursor;
 use crate::id::ChatId;
 
 impl Error {
-    /// How long the page took, from its first request on, with its retries and the waits between them; `None` when
-    /// nothing was sent.
+    /// How long the page took, from its first request on, with its retries and the waits between them. `None` when nothing
+    /// was sent.
     ///
     /// # Examples
     ///
@@ -23,8 +23,8 @@ impl Error {
         self.0.elapsed
     }
 
-    /// The chat that was being read, or was to be; `None` of an error that has to do with none, such as a client that
-    /// cannot be built.
+    /// The chat that was read, or was to be read. `None` when the error has to do with no chat, such as a client that cannot
+    /// be built.
     ///
     /// # Examples
     ///
@@ -49,11 +49,11 @@ impl Error {
         self.0.chat.as_ref()
     }
 
-    /// The message behind which the page stood that failed, or that held the message that cannot be read. `None` when
-    /// it was the first page, and when nothing was asked for.
+    /// Where the page stood: right behind this message. The page is the one that failed, or the one that held a message
+    /// that cannot be read. `None` for the first page, and when nothing was asked for.
     ///
-    /// It is always a message of the chat, the oldest that had come before the page.
-    /// [`MessageStream::checkpoint`](crate::MessageStream::checkpoint) is what goes on from there.
+    /// It is always a message that the server has sent. To go on, use
+    /// [`MessageStream::checkpoint`](crate::MessageStream::checkpoint).
     ///
     /// # Examples
     ///
@@ -88,11 +88,11 @@ impl Error {
         }
     }
 
-    /// Which field of a message could not be read ([`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage)), such as
-    /// `statusHistory[0].timestamp`: it is missing, comes twice or is of another type than the [`Message`] or the
-    /// caller's own type has there. `None` when no one field is at fault.
+    /// Which field of a message could not be read, such as `statusHistory[0].timestamp`. The field is missing, comes twice, or
+    /// has another type than the [`Message`] or your own type. `None` when no single field is at fault, and for every kind
+    /// but [`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage).
     ///
-    /// It names fields, and keys of maps, as they stand in the message; never a value.
+    /// The path names fields and keys of maps. It never holds a value.
     ///
     /// [`Message`]: crate::Message
     ///

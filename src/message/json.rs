@@ -56,7 +56,7 @@ impl Json {
         self.parse()
     }
 
-    /// The text as a type of the caller's.
+    /// The text as a type of your own.
     ///
     /// # Errors
     ///

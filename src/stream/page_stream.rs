@@ -6,36 +6,35 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::{FusedStream, Stream};
 
-use super::source::{Pages, ReadyPage, Source};
-use super::stats::{Stats, share, tell_of_skipped};
+use super::pages::Pages;
+use super::source::{ReadyPage, Source};
+use super::stats::{Stats, tell_of_skipped};
 use crate::chat_time::Span;
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::message::Message;
-use crate::position::Position;
 use crate::walk::End;
 
 /// The new messages of one page.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Page<T = Message> {
-    /// Newest first.
+    /// In the order of the stream.
     pub messages: Vec<T>,
-    /// Those that could not be read, newest first; empty with
+    /// Those that could not be read, in the same order; empty with
     /// [`skip_malformed`](crate::Messages::skip_malformed).
     pub malformed: Vec<Error>,
-    /// The span of the whole chat, as this page's response stated it or, where that said nothing, the latest
-    /// before it.
+    /// The times of the whole chat's first and newest message, as this page's response said. If it said nothing, this is
+    /// what the response before it said.
     pub chat_span: Option<Span>,
 }
 
-/// The messages of a chat page by page, newest first: made by
-/// [`Messages::pages`](crate::Messages::pages), or as the caller's own type by
-/// [`Messages::pages_as`](crate::Messages::pages_as).
+/// The messages of a chat, page by page. [`Messages::pages`](crate::Messages::pages) makes it, or
+/// [`Messages::pages_as`](crate::Messages::pages_as) for a type of your own.
 ///
-/// It needs what a [`MessageStream`](crate::MessageStream) needs and behaves as that does, with the same
-/// laziness, order, cancel safety and errors; a page that brings nothing new is not handed out. A message that
-/// cannot be read does not fail its page: it is in [`Page::malformed`].
+/// It behaves as a [`MessageStream`](crate::MessageStream) does: the same order, laziness, cancel safety and errors. A page
+/// that brings nothing new is not handed out. A message that cannot be read does not fail its page: it is in
+/// [`Page::malformed`].
 ///
 /// # Examples
 ///
@@ -61,7 +60,6 @@ pub struct Page<T = Message> {
 #[must_use = "streams do nothing unless polled"]
 pub struct PageStream<T = Message> {
     pages: Pages<T>,
-    position: Position,
     progress: Option<f64>,
     messages: u64,
     malformed: u64,
@@ -75,11 +73,10 @@ impl<T> PageStream<T> {
     pub(crate) fn new(source: Source<T>) -> Self {
         let skip_malformed = source.skip_malformed;
         let pages = Pages::new(source);
-        let position = pages.position().clone();
-        Self { pages, position, progress: None, messages: 0, malformed: 0, skip_malformed }
+        Self { pages, progress: None, messages: 0, malformed: 0, skip_malformed }
     }
 
-    /// Where the last page handed out left the walk.
+    /// Where the stream stands: right behind the last page handed out.
     ///
     /// # Examples
     ///
@@ -101,19 +98,33 @@ impl<T> PageStream<T> {
     /// ```
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        self.pages.checkpoint(self.position.clone())
+        self.pages.checkpoint(self.pages.standing().clone())
     }
 
-    /// The span of the whole chat, from the latest response; `None` before one, and for an empty chat. With
-    /// [`prefetch`](crate::Messages::prefetch) it may be newer than the last page's own
-    /// ([`Page::chat_span`]).
+    /// After a newest-first walk, the checkpoint to go on forwards from: see
+    /// [`MessageStream::newest_checkpoint`](crate::MessageStream::newest_checkpoint).
+    #[must_use]
+    pub fn newest_checkpoint(&self) -> Option<Checkpoint> {
+        self.pages.newest_checkpoint(self.pages.standing().clone())
+    }
+
+    /// Whether an oldest-first stream has handed out everything there is: see
+    /// [`MessageStream::is_caught_up`](crate::MessageStream::is_caught_up).
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        self.pages.is_caught_up()
+    }
+
+    /// The times of the whole chat's first and newest message, from the latest response. `None` before a response, and for
+    /// an empty chat. With [`prefetch`](crate::Messages::prefetch), that response may be newer than the last page handed
+    /// out, so this may differ from [`Page::chat_span`].
     #[must_use]
     pub fn chat_span(&self) -> Option<Span> {
         self.pages.chat_span()
     }
 
-    /// How much of the time range being walked lies behind with the last page handed out, from 0.0 to 1.0; `None`
-    /// before the first page. It never falls, and is 1.0 at the end (not after a failure).
+    /// How much of the time range is done with the last page handed out, from 0.0 to 1.0. `None` before the first page. It
+    /// never falls. At the end it is 1.0, but not after a failure.
     ///
     /// # Examples
     ///
@@ -139,7 +150,7 @@ impl<T> PageStream<T> {
     /// ```
     #[must_use]
     pub fn progress(&self) -> Option<f64> {
-        if self.end().is_some_and(|end| end != End::Failed) {
+        if self.is_caught_up() || self.end().is_some_and(|end| end != End::Failed) {
             return Some(1.0);
         }
         self.progress
@@ -151,9 +162,8 @@ impl<T> PageStream<T> {
         self.pages.end()
     }
 
-    /// How many messages have been fetched and not yet handed out: those of the pages that wait, which only
-    /// [`prefetch`](crate::Messages::prefetch) lets them do. Those that cannot be read count, unless
-    /// [`skip_malformed`](crate::Messages::skip_malformed) leaves them out.
+    /// How many messages have been fetched and not yet handed out: those of the pages that wait. Messages that cannot be
+    /// read count too, unless [`skip_malformed`](crate::Messages::skip_malformed) leaves them out.
     ///
     /// # Examples
     ///
@@ -180,26 +190,24 @@ impl<T> PageStream<T> {
         self.pages.waiting(self.skip_malformed)
     }
 
-    /// What the walk has cost and brought so far.
+    /// What the stream has cost and brought so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats { messages: self.messages, malformed: self.malformed, ..self.pages.stats() }
     }
 
-    /// After a failed page ended the stream, lets the next poll ask again from the checkpoint, as
-    /// [`MessageStream::resume`](crate::MessageStream::resume).
+    /// Goes on after a failed page: see [`MessageStream::resume`](crate::MessageStream::resume).
     pub fn resume(&mut self) {
         self.pages.resume();
     }
 
     /// What of a page is handed out; `None` if nothing is.
     fn take(&mut self, page: ReadyPage<T>) -> Option<Page<T>> {
-        self.position = page.start;
-        self.position.advance(&page.keys);
+        self.pages.advance(&page.keys);
         let chat_span = page.chat_span;
         if let Some(span) = chat_span.or_else(|| self.pages.chat_span()) {
-            let (newest, oldest) = self.pages.range(span);
-            let behind = share(newest, oldest, self.position.timestamp());
+            let last = self.pages.standing().cursor().map(|cursor| cursor.timestamp);
+            let behind = self.pages.share(span, last);
             self.progress = Some(self.progress.map_or(behind, |least| behind.max(least)));
         }
         let (mut messages, mut malformed) = (Vec::with_capacity(page.messages.len()), Vec::new());

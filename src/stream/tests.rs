@@ -3,6 +3,7 @@
 mod checkpoints;
 mod cost;
 mod failure;
+mod follow;
 mod malformed;
 mod outage;
 mod pages;

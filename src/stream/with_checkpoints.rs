@@ -10,38 +10,38 @@ use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::message::Message;
 
-/// The messages of a chat, each with the [`Checkpoint`] behind it: made by
-/// [`MessageStream::with_checkpoints`](crate::MessageStream::with_checkpoints).
+/// The messages of a chat, each with the [`Checkpoint`] behind it.
+/// [`MessageStream::with_checkpoints`](crate::MessageStream::with_checkpoints) makes it.
 ///
-/// A walk that goes on from a message's checkpoint begins right behind that message. Save the checkpoint of the last
-/// message that has been dealt with, and a crash loses and repeats nothing.
+/// A stream that goes on from a message's checkpoint begins right behind that message. Save each message's work and its
+/// checkpoint together, and a crash loses and repeats nothing.
 ///
 /// # Why not `stream.checkpoint()`
 ///
-/// [`MessageStream::checkpoint`](crate::MessageStream::checkpoint) tells where the last message *handed out* left
-/// the walk. In a plain `while let` loop, that is the message being dealt with. Combinators run ahead of it:
+/// [`MessageStream::checkpoint`](crate::MessageStream::checkpoint) stands behind the last message *handed out*. In a plain
+/// `while let` loop, that is the message you work on. Combinators run ahead of your work:
 ///
-/// - `chunks(n)`, `try_chunks(n)` and `ready_chunks(n)` take up to `n` messages before they hand out the first of
-///   them. They own the stream; what its `checkpoint()` would say counts messages that still wait in the chunk.
-///   Whoever saves it and crashes has lost those.
-/// - `buffered(n)` and `buffer_unordered(n)` take up to `n` messages whose work has not finished, with the same loss.
-///   (The checkpoint of a message whose work is done is safe with `buffered`, which keeps the order. With
-///   `buffer_unordered` one before it may still be under way.)
-/// - `stream.by_ref().take(n).try_collect()` drops what it has collected when an `Err` comes: those messages have been
-///   handed out, so the checkpoint lies behind them, but nobody has them. Use `try_chunks`, whose error holds what had
-///   been collected, or a loop.
+/// - `chunks(n)`, `try_chunks(n)` and `ready_chunks(n)` take up to `n` messages before they hand out the first of them.
+///   They own the stream. Its `checkpoint()` would already stand behind messages that still wait in the chunk. If you
+///   save it and crash, these messages are lost.
+/// - `buffered(n)` and `buffer_unordered(n)` take up to `n` messages whose work has not finished. If you save
+///   `stream.checkpoint()`, the loss is the same. If you save the checkpoint beside a message whose work is done, that is
+///   safe with `buffered`. It is not safe with `buffer_unordered`, because an earlier message may still be under way.
+/// - `stream.by_ref().take(n).try_collect()` drops what it has collected when an `Err` comes. The checkpoint stands behind
+///   these messages, but nobody has them. Use `try_chunks`, whose error holds what was collected, or a loop.
 ///
 /// With a checkpoint beside each message, it does not matter who holds the stream.
 ///
 /// # Cost
 ///
-/// For each message, that of a call of `checkpoint()`: a copy of the ids that share its timestamp, and a look at the
-/// places of the messages of its page that came before it.
+/// Each message costs as much as a call of `checkpoint()`. It copies the ids that share the message's
+/// timestamp, or all ids within a lookback, and looks
+/// at the messages of the same page that came before.
 ///
 /// # After an error
 ///
-/// An `Err` comes without a checkpoint and moves none: [`get_ref`](Self::get_ref) and its `checkpoint()` tell
-/// where the stream stands, and `get_mut().resume()` goes on after a failed page.
+/// An `Err` comes without a checkpoint, and the checkpoint before it stays right. After a failed page,
+/// `get_mut().resume()` goes on.
 ///
 /// # Examples
 ///

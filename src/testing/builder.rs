@@ -4,20 +4,21 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::chat::{FakeChat, StoredChat};
 use super::fault::Fault;
+use super::rate_limit::RateLimit;
 use super::request::RecordedRequest;
 use super::rulebook::{
     CursorReading, LimitReading, MinTime, PageOrder, Rules, SessionFilter, TieOrder,
 };
 use super::server::{FakeTexter, Faults, Shared, State};
 
-/// Describes a [`FakeTexter`]: by default one that serves its chats as the reference says, at once.
+/// Describes a [`FakeTexter`]. By default, it serves its chats as Texter's reference says, and at once.
 #[must_use = "a builder does nothing until it is started"]
 pub struct FakeTexterBuilder {
     chats: HashMap<String, StoredChat>,
@@ -27,7 +28,7 @@ pub struct FakeTexterBuilder {
     latency: Duration,
     bandwidth: Option<u64>,
     gzip: bool,
-    rate_limit: Option<(u32, u64)>,
+    rate_limit: Option<RateLimit>,
     record_requests: bool,
     faults: Option<Faults>,
     port: u16,
@@ -78,7 +79,7 @@ impl FakeTexterBuilder {
         self
     }
 
-    /// The order among equal timestamps; a strict keyset has its own.
+    /// The order among equal timestamps. A strict keyset ([`CursorReading`]) has its own.
     pub fn tie_order(mut self, order: TieOrder) -> Self {
         self.rules.tie_order = order;
         self
@@ -138,9 +139,16 @@ impl FakeTexterBuilder {
         self
     }
 
-    /// Answers 429 with this `Retry-After`, in seconds, to more than so many requests within a second.
-    pub fn rate_limit(mut self, requests_per_second: u32, retry_after: u64) -> Self {
-        self.rate_limit = Some((requests_per_second, retry_after));
+    /// Takes this many requests in a second. Any more are answered by 429 and this `Retry-After`, in seconds. For other
+    /// limits, see [`rate_limited`](Self::rate_limited).
+    pub fn rate_limit(self, requests_per_second: u32, retry_after: u64) -> Self {
+        let limit = RateLimit::per_second(requests_per_second.into()).retry_after(retry_after);
+        self.rate_limited(limit)
+    }
+
+    /// Answers requests beyond this limit by 429. Requests that get a scripted fault do not count.
+    pub fn rate_limited(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
         self
     }
 
@@ -181,7 +189,6 @@ impl FakeTexterBuilder {
             latency: self.latency,
             bandwidth: self.bandwidth,
             gzip: self.gzip,
-            rate_limit: self.rate_limit,
             record_requests: self.record_requests,
             open: watch::channel(0).0,
             state: Mutex::new(State {
@@ -190,7 +197,7 @@ impl FakeTexterBuilder {
                 faults: self.faults,
                 requests: Vec::new(),
                 request_count: 0,
-                second: (Instant::now(), 0),
+                bucket: self.rate_limit.map(RateLimit::bucket),
             }),
         };
         Ok(FakeTexter::serving(listener, address, shared))

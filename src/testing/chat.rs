@@ -8,7 +8,7 @@ use crate::id::{BotSessionId, ChatId, MessageId};
 use crate::message::Message;
 use crate::timestamp::Timestamp;
 
-/// A message that the fake server holds: its JSON text, and where the server believes it to stand.
+/// A message that the fake server holds: its JSON text, and the timestamp and `_id` that the server orders it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FakeMessage {
     pub(super) timestamp: i64,
@@ -19,7 +19,7 @@ pub struct FakeMessage {
 }
 
 impl FakeMessage {
-    /// A message that stands at `timestamp` with `id`, whatever its JSON text says: for messages that a
+    /// A message that the server orders by `timestamp` and `id`, whatever its JSON text says. It is for messages that a
     /// client cannot read.
     #[must_use]
     pub fn placed(timestamp: Timestamp, id: impl Into<MessageId>, json: impl Into<String>) -> Self {
@@ -43,8 +43,8 @@ impl FakeMessage {
         Self::placed(timestamp, id, json.to_string())
     }
 
-    /// Makes it one of a bot session: for the server's filter and, if its JSON text is an object, in that text too,
-    /// which is then written anew. A client that reads a session leaves out what does not say that it belongs to it.
+    /// Puts the message into a bot session. The server's filter then finds it. If its JSON text is an object, the text
+    /// says so too.
     ///
     /// # Examples
     ///
@@ -66,7 +66,7 @@ impl FakeMessage {
         self
     }
 
-    /// Makes it one that the server counts to `limit` and then leaves out.
+    /// Hides the message: the server counts it to `limit` and then leaves it out.
     #[must_use]
     pub fn hidden(mut self) -> Self {
         self.hidden = true;
@@ -98,7 +98,7 @@ impl FakeMessage {
     }
 }
 
-/// A message stands where its `_id` and `timestamp` say; what lacks them stands at 0, without an id.
+/// The server orders the message by its `_id` and `timestamp`. If they are missing, its timestamp is 0 and its id empty.
 impl From<Value> for FakeMessage {
     fn from(value: Value) -> Self {
         let text = |name: &str| value[name].as_str().map(str::to_owned);

@@ -30,7 +30,7 @@ pub enum Fault {
         /// How many bytes of the body are sent.
         after: usize,
     },
-    /// The right answer, in pieces of so many bytes with a pause between.
+    /// The right answer, in small pieces with a pause between them.
     Drip {
         /// The size of a piece, in bytes.
         bytes: usize,

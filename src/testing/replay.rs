@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use reqwest::Url;
@@ -16,8 +15,6 @@ use crate::id::ChatId;
 use crate::message::Message;
 use crate::page::{DecodedPage, decoder};
 use crate::query::Messages;
-use crate::retry::RetryPolicy;
-use crate::runtime::Runtimes;
 use crate::stream::{Begin, MessageStream, Source};
 use crate::transport::{Sending, Transport};
 use crate::walk::End;
@@ -47,14 +44,7 @@ pub fn stream_of(
     pages: impl IntoIterator<Item = Vec<Message>>,
 ) -> MessageStream {
     let base = Url::parse("http://localhost").expect("a URL");
-    let endpoint = Endpoint {
-        base,
-        transport: Arc::new(Nowhere),
-        retry: RetryPolicy::none(),
-        timeout: Duration::MAX,
-        max_body_bytes: 0,
-        runtimes: Runtimes::default(),
-    };
+    let endpoint = Endpoint::new(base, Arc::new(Nowhere));
     let pages = pages.into_iter().map(|mut messages| {
         messages.reverse();
         let keys = messages.iter().map(|message| {

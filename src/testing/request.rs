@@ -1,5 +1,7 @@
 //! A request as the fake server saw it.
 
+use std::time::Instant;
+
 use hyper::http::request::Parts;
 
 /// A request that the fake server received.
@@ -22,6 +24,10 @@ pub struct RecordedRequest {
     pub bot_session: Option<String>,
     /// The headers, names in lower case.
     pub headers: Vec<(String, String)>,
+    /// When it came.
+    pub received: Instant,
+    /// Whether the [rate limit](super::RateLimit) refused it.
+    pub refused: bool,
 }
 
 /// What stands before the chat's id.
@@ -52,6 +58,8 @@ impl RecordedRequest {
             limit: None,
             before: None,
             bot_session: None,
+            received: Instant::now(),
+            refused: false,
         };
         request.limit = request.value("limit").and_then(|text| number(&text));
         let time = request.value("beforeTime").and_then(|text| number(&text));

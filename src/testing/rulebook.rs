@@ -22,7 +22,7 @@ pub enum CursorReading {
 
 impl CursorReading {
     /// Whether equal timestamps are ordered by `_id`: ordered otherwise, a keyset would contradict itself.
-    fn orders_by_id(self) -> bool {
+    pub(crate) fn orders_by_id(self) -> bool {
         matches!(self, Self::StrictKeyset | Self::StrictKeysetAfterCounting)
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -23,6 +23,7 @@ use tokio::time::sleep;
 use super::chat::{FakeChat, FakeMessage, StoredChat};
 use super::connection::{Connection, Instead};
 use super::fault::Fault;
+use super::rate_limit::{Bucket, Refusal};
 use super::request::{BASE_PATH, RecordedRequest};
 use super::rulebook::{Asked, DEFAULT_LIMIT, Rules};
 
@@ -43,7 +44,6 @@ pub(super) struct Shared {
     pub(super) latency: Duration,
     pub(super) bandwidth: Option<u64>,
     pub(super) gzip: bool,
-    pub(super) rate_limit: Option<(u32, u64)>,
     pub(super) record_requests: bool,
     pub(super) open: watch::Sender<usize>,
     pub(super) state: Mutex<State>,
@@ -55,8 +55,7 @@ pub(super) struct State {
     pub(super) faults: Option<Faults>,
     pub(super) requests: Vec<RecordedRequest>,
     pub(super) request_count: u64,
-    /// The second that the rate limit counts in, and its requests.
-    pub(super) second: (Instant, u32),
+    pub(super) bucket: Option<Bucket>,
 }
 
 impl FakeTexter {
@@ -90,7 +89,7 @@ impl FakeTexter {
         self.shared.state().request_count
     }
 
-    /// Lets the next request that no earlier fault is for fail.
+    /// Makes the next request fail. Several faults are used one after another, one request each.
     pub fn push_fault(&self, fault: Fault) {
         self.shared.state().scripted.push_back(fault);
     }
@@ -194,7 +193,7 @@ impl Shared {
     ) -> io::Result<Response<Body>> {
         let (parts, _) = request.into_parts();
         let request = RecordedRequest::new(&parts);
-        let (number, fault) = self.record(&request);
+        let (number, fault, refusal) = self.record(&request);
         // A sleep of nothing would last until the timer's next tick.
         if !self.latency.is_zero() {
             sleep(self.latency).await;
@@ -217,7 +216,7 @@ impl Shared {
             Some(Fault::CutBody { after }) => (Some((after, true)), self.pace()),
             Some(Fault::Drip { bytes, every }) => (None, Some((bytes.max(1), every))),
         };
-        let (status, mut headers, mut body) = self.right_answer(&request, number);
+        let (status, mut headers, mut body) = self.right_answer(&request, number, refusal);
         let takes_gzip =
             request.header("accept-encoding").is_some_and(|value| value.contains("gzip"));
         if self.gzip && takes_gzip {
@@ -232,18 +231,21 @@ impl Shared {
         }
     }
 
-    /// Counts the request: its number, and whether and how it fails.
-    fn record(&self, request: &RecordedRequest) -> (u64, Option<Fault>) {
-        let mut state = self.state();
+    /// Counts the request: its number, whether and how it fails, and whether it is refused for being one too many.
+    fn record(&self, request: &RecordedRequest) -> (u64, Option<Fault>, Option<Refusal>) {
+        let state = &mut *self.state();
         let number = state.request_count;
         state.request_count += 1;
-        if self.record_requests {
-            state.requests.push(request.clone());
-        }
         let scripted = state.scripted.pop_front();
         let fault =
             scripted.or_else(|| state.faults.as_mut().and_then(|faults| faults(request, number)));
-        (number, fault)
+        let bucket = state.bucket.as_mut().filter(|_| fault.is_none());
+        let refusal = bucket.and_then(|bucket| bucket.take(request.received).err());
+        if self.record_requests {
+            let refused = refusal.is_some();
+            state.requests.push(RecordedRequest { refused, ..request.clone() });
+        }
+        (number, fault, refusal)
     }
 
     /// The size of a piece, and the pause between two, that keep to the bandwidth.
@@ -258,6 +260,7 @@ impl Shared {
         &self,
         request: &RecordedRequest,
         number: u64,
+        refusal: Option<Refusal>,
     ) -> (u16, Vec<(String, String)>, Vec<Bytes>) {
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         let refused = |status: u16, headers, why: &str| {
@@ -265,17 +268,11 @@ impl Shared {
             (status, headers, vec![Bytes::from(body)])
         };
         let authorization = format!("Bearer {}", self.token);
-        let mut state = self.state();
-        if let Some((allowed, retry_after)) = self.rate_limit {
-            if state.second.0.elapsed() >= Duration::from_secs(1) {
-                state.second = (Instant::now(), 0);
-            }
-            state.second.1 += 1;
-            if state.second.1 > allowed {
-                headers.push(("retry-after".into(), retry_after.to_string()));
-                return refused(429, headers, "too many requests");
-            }
+        if let Some(Refusal { retry_after }) = refusal {
+            headers.extend(retry_after.map(|after| ("retry-after".into(), after.to_string())));
+            return refused(429, headers, "too many requests");
         }
+        let state = self.state();
         if request.header("authorization") != Some(&authorization) {
             return refused(401, headers, "the token is missing or unknown");
         }

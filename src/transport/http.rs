@@ -101,6 +101,8 @@ fn own_client(plain: bool) -> Result<reqwest::Client, Error> {
         }
     }
     builder
+        // NOTE: over HTTP/2 all bodies share one connection's window, and those that nobody reads would fill it.
+        .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))

@@ -34,7 +34,12 @@ impl Walk {
         } else {
             self.after_nothing_new(ask, &sorted, short)
         };
-        if limit_from(self.position.seen.len()) > MOST_TIED {
+        // The next answer holds them again, with their elders.
+        let come_again = matches!(self.goal, Goal::First | Goal::Page | Goal::Widen(_));
+        if !(next == Next::Ask && come_again) {
+            self.hand_out_leading(&mut sorted, answer.keys);
+        }
+        if self.position.seen.len() > MOST_TIED {
             next = self.stalled(Stall::TooManyTies);
         }
         let next = self.count_out(&mut sorted.kept, next);
@@ -44,6 +49,14 @@ impl Walk {
             Kept::Only(sorted.kept)
         };
         Verdict { kept, duplicates: sorted.duplicates, next }
+    }
+
+    fn hand_out_leading(&mut self, sorted: &mut Sorted, keys: &[Key]) {
+        let leading = std::mem::take(&mut sorted.leading);
+        let passed: Vec<Key> = leading.iter().map(|(index, _)| keys[*index].clone()).collect();
+        self.position.advance(&passed);
+        let kept = leading.iter().filter(|(_, kept)| *kept).map(|(index, _)| *index);
+        sorted.kept.splice(0..0, kept);
     }
 
     /// The answers that only tell something.
@@ -128,7 +141,7 @@ impl Walk {
                 PageLength::Capped(cap) if cap == count => PageLength::Capped(cap),
                 _ => PageLength::Uneven,
             };
-            self.limit = self.limit.min(limit_from(count)).max(self.bounds.page_size);
+            self.server.limit = self.server.limit.min(limit_from(count)).max(self.bounds.page_size);
         }
     }
 
@@ -168,13 +181,14 @@ impl Walk {
     }
 
     /// Whether so many may have been counted: those shown, and with them the cursor, or all at its time that were
-    /// left out, as far as they counted.
+    /// left out. If as many as that had been left out alone, nothing would be shown.
     fn is_full(&self, sorted: &Sorted, limit: usize) -> bool {
         let left_out = match self.server.page_length {
             PageLength::AsAsked => 0,
+            _ if sorted.count > 0 && sorted.left_out >= limit => 1,
             _ => sorted.left_out,
         };
-        sorted.count + left_out.min(1) >= limit || sorted.count + left_out.min(limit) == limit
+        sorted.count + left_out >= limit
     }
 
     fn after_something_new(
@@ -197,8 +211,8 @@ impl Walk {
                 let limit = self.more_than(limit_from(self.position.seen.len()));
                 Goal::Widen(Stuck { limit, count: sorted.count, why: Stall::Ties })
             }
-            Goal::First | Goal::Page if !short && ask.limit == self.limit => {
-                self.limit = self.grown();
+            Goal::First | Goal::Page if !short && ask.limit == self.server.limit => {
+                self.server.limit = self.grown();
                 Goal::Page
             }
             _ => Goal::Page,
@@ -222,8 +236,11 @@ impl Walk {
         match (self.goal, start) {
             (Goal::Beyond(last), _) => self.after_beyond(last, stuck, sorted, short),
             _ if !short => self.widen(stuck),
-            // Said once, of a chat of which something has been handed out, it is not believed.
+            // Said once, of a chat of which something has been handed out, it is not believed; nor behind `until`.
             (Goal::Page, _) if said_empty => self.go_on(Goal::Confirm(stuck)),
+            (Goal::First, _) if said_empty && self.asks_past_until() => {
+                self.go_on(Goal::Confirm(stuck))
+            }
             _ if said_empty => Next::End(End::ReachedStart),
             (Goal::Confirm(last), _) => self.after_confirm(start, last, stuck, sorted),
             (Goal::Widen(_), Start::FurtherBack(time)) => self.go_on(Goal::AtStart { time, stuck }),
@@ -269,7 +286,7 @@ impl Walk {
         if sorted.cursor_ignored {
             return self.stalled(Stall::CursorIgnored);
         }
-        if sorted.passed.is_empty() {
+        if sorted.passed.is_empty() && sorted.leading.is_empty() {
             // The first message was deleted. What the server says of it no longer counts, and neither does
             // what was concluded from it.
             self.server.stale_start = Some(time);
@@ -293,7 +310,7 @@ impl Walk {
     }
 
     fn look_beyond(&mut self, stuck: Stuck) -> Next {
-        let limit = self.more_than(stuck.limit).min(MOST_TIED);
+        let limit = self.more_than(stuck.limit).min(limit_from(MOST_TIED));
         if limit <= stuck.limit {
             return self.stalled_for_want_of_more(stuck.why);
         }
@@ -334,7 +351,7 @@ impl Walk {
         let seen = limit_from(self.position.seen.len());
         Some(match self.goal {
             Goal::First | Goal::Page => {
-                self.limit = self.server.answered.max(self.bounds.page_size);
+                self.server.limit = self.server.answered.max(self.bounds.page_size);
                 Next::Ask
             }
             Goal::Widen(stuck) if stuck.why == Stall::Empty && self.goes_on() => {

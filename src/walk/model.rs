@@ -301,7 +301,12 @@ fn seeded_rules(rng: &mut Rng, seed: u64, messages: &[ModelMessage], all_readabl
                 TieOrder::ShuffledByLimit(seed),
             ],
         ),
-        page_order: if all_readable { *pick(rng, &page_orders) } else { PageOrder::Ascending },
+        // Counted and left out, what ties with the cursor is told by its place on the page alone.
+        page_order: if all_readable && cursor_reading != CursorReading::StrictKeysetAfterCounting {
+            *pick(rng, &page_orders)
+        } else {
+            PageOrder::Ascending
+        },
         session_filter: *pick(rng, &session_filters[..if all_readable { 3 } else { 1 }]),
         min_time,
         limit_reading: *pick(rng, &limit_readings),

@@ -62,9 +62,11 @@ pub(crate) fn is_passable(model: &Model, bounds: &Bounds) -> bool {
     let room_for_hidden = !odd || (most > model.messages.len() && !refuses);
     // Without a place there is no cursor: a run of unreadable messages must fit on a page.
     // A page of nothing else may have been cut off.
+    let readable = within(model, bounds).iter().any(|message| message.readable);
     let sees_until = bounds.until.is_none()
         || (model.rules.limit_reading == LimitReading::AsAsked
-            && !matches!(model.rules.min_time, MinTime::Fixed(_)));
+            && !matches!(model.rules.min_time, MinTime::Fixed(_))
+            && readable);
     let room_for_unreadable = model.all_readable()
         || (sees_until && most > model.messages.len() + 1 && oldest_unreadable(model, bounds) < 49);
     small_enough

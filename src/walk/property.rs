@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::model::{Model, largest_tie};
-use super::{Answer, Bounds, End, Kept, MOST_TIED, Next, Stall, Walk, oracle};
+use super::{Answer, Bounds, End, Kept, Next, Stall, Walk, oracle};
 use crate::cursor::Key;
-use crate::position::Position;
+use crate::position::{MOST_TIED, Position};
 use crate::testing::rulebook::{CursorReading, LimitReading, SessionFilter};
 
 /// How many histories are gone through, unless `HISTORIES` says otherwise.
@@ -110,7 +110,7 @@ fn most_requests(model: &Model, bounds: &Bounds) -> usize {
         _ => 0,
     };
     // At last, a longer and longer answer is asked for in vain.
-    let in_vain = log(MOST_TIED as usize / page) + 1;
+    let in_vain = log(MOST_TIED / page) + 1;
     pages + 2 * log(count) + log(bounds.max_page_size as usize) + 8 + refused + in_vain
 }
 

@@ -14,11 +14,16 @@ pub(super) struct Sorted {
     pub(super) kept: Vec<usize>,
     /// What the cursor moves over: those kept, those of other sessions and those before `since`.
     pub(super) passed: Vec<usize>,
+    /// Those with nothing older with a place before them, and whether they are within the session: their place
+    /// is only certain once their elders are here.
+    pub(super) leading: Vec<(usize, bool)>,
     pub(super) duplicates: u64,
     /// How many messages the answer held, each counted once.
     pub(super) count: usize,
     /// Whether a message with a place is among those passed: the cursor moves on.
     pub(super) new: bool,
+    /// Whether a message with a place, new or not, stood in the answer that is not too new.
+    shows_place: bool,
     /// How many of the ids that the position remembers stood in the answer.
     pub(super) held: usize,
     /// How many of what has been handed out did not, and may have been counted to `limit` before.
@@ -70,10 +75,15 @@ impl Walk {
                 sorted.duplicates += 1;
                 continue;
             }
+            if !sorted.shows_place && answer.keys[index].timestamp().is_none() {
+                sorted.leading.push((index, !foreign));
+                continue;
+            }
             sorted.passed.push(index);
             if answer.keys[index].timestamp().is_some_and(|time| self.bounds.since > Some(time)) {
                 // What was kept so far has no place and is older still.
                 sorted.kept.clear();
+                sorted.leading.clear();
                 sorted.reached_since = true;
             } else if !foreign {
                 sorted.kept.push(index);
@@ -106,14 +116,18 @@ impl Walk {
             });
             last.map_or(0, |place| place + 1)
         };
+        let newest = here.or(self.bounds.until);
+        // Before the first message with a place: an older neighbour is yet to come, so the newer one tells.
+        let first = (0..keys.len()).find_map(|place| keys[index_at(place)].timestamp());
+        let behind_newer = newest.is_some_and(|newest| first.is_some_and(|first| first > newest));
         Known {
-            newest: here.or(self.bounds.until),
+            newest,
             ids: self.position.ids().collect(),
             texts,
             texts_from,
             group: HashSet::new(),
             previous: None,
-            behind_newer: false,
+            behind_newer,
         }
     }
 
@@ -147,6 +161,7 @@ impl Walk {
         if known.behind_newer {
             return false;
         }
+        sorted.shows_place = true;
         if self.position.timestamp() == Some(key.timestamp) && known.ids.contains(&key.id) {
             sorted.held += 1;
             return false;

@@ -142,21 +142,8 @@ async fn flatten_unordered_over_twenty_chats() {
 }
 
 #[tokio::test]
-async fn it_goes_into_spawn_and_into_a_generator() {
+async fn it_goes_into_spawn() {
     let (_server, client) = served(120).await;
-    let query = client.messages(CHAT);
-    let spawned = tokio::spawn(query.clone().stream().count()).await.unwrap();
+    let spawned = tokio::spawn(client.messages(CHAT).stream().count()).await.unwrap();
     assert_eq!(spawned, 120);
-
-    let texts = async_stream::try_stream! {
-        let mut stream = query.stream();
-        while let Some(message) = stream.try_next().await? {
-            if let Some(text) = message.text {
-                yield text;
-            }
-        }
-    };
-    let texts: Vec<Result<String, Error>> = Box::pin(texts).collect().await;
-    let expected = conversation(120).iter().filter(|m| m.to_value()["text"].is_string()).count();
-    assert_eq!(texts.len(), expected);
 }

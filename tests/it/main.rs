@@ -1,18 +1,19 @@
-//! The crate as its users see it: over HTTP, against `httpmock` and the fake server.
+//! The crate as its users see it: over HTTP, against the fake server.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A helper that cannot go on fails its test.
 
 mod combinators;
 mod connections;
+mod directions;
 mod examples;
 mod export;
 mod fake_texter;
 mod faults;
 mod hostile;
+mod pace;
 mod readings;
 mod runtimes;
 mod traits;
-mod wire;
 
 use std::time::Duration;
 

@@ -178,7 +178,12 @@ async fn only_what_may_be_cured_is_retried() {
         let (client, transport) =
             Scripted::with_retry(seeded(), move |_, _| Reply::Status(status, None));
         let (_, errors) = drain(&mut client.messages(CHAT).stream()).await;
-        assert_eq!(transport.count(), if retried { 10 } else { 1 }, "{status}");
+        match (status, retried) {
+            // Refusals count by their time.
+            (429, _) => assert!((5..15).contains(&transport.count()), "{}", transport.count()),
+            (_, true) => assert_eq!(transport.count(), 10, "{status}"),
+            (_, false) => assert_eq!(transport.count(), 1, "{status}"),
+        }
         assert_eq!((errors[0].status(), errors[0].is_retryable()), (Some(status), retried));
     }
     for body in ["<html>busy</html>", "", "{}", r#"{"messages":7}"#, r#"{"messages":[{"_id""#] {
@@ -276,6 +281,65 @@ async fn time_in_which_nobody_polls_is_not_the_server_s() {
         assert_eq!((messages, errors.len()), (expected, 0), "breaks: {breaks}");
         assert_eq!(transport.count(), if breaks { 2 } else { 1 });
     }
+}
+
+/// Away for most of a minute, then back: the attempt's minute is not over.
+///
+/// ```text
+/// polled   0 ... 5 s                     59.5 s ............ 95 s
+/// server   |                                                 answers
+/// ```
+#[tokio::test(start_paused = true)]
+async fn an_attempt_has_all_of_its_time_from_those_who_poll() {
+    let second = Duration::from_secs(1);
+    for (prefetch, concurrency, drips) in
+        [(0, 1, false), (0, 1, true), (1, 1, false), (2, 1, true), (0, 4, false), (0, 4, true)]
+    {
+        let model = Model::documented(30);
+        let expected = all(&model);
+        let (client, transport) = Scripted::new(move |ask, number| {
+            let body = model.body(&model.answer(ask, number as u64).unwrap());
+            match (number, drips) {
+                (0, false) => Reply::Late(95 * second, Box::new(Reply::body(body))),
+                // A piece every five seconds, ten of them, while somebody takes them.
+                (0, true) => Reply::in_pieces(&body, body.len().div_ceil(10), 5 * second),
+                _ => Reply::body(body),
+            }
+        });
+        let mut stream = client
+            .messages(CHAT)
+            .page_size(20)
+            .prefetch(prefetch)
+            .concurrency(concurrency)
+            .stream();
+        let polls = tokio::time::timeout(5 * second, stream.next());
+        assert!(polls.await.is_err(), "nothing yet");
+        tokio::time::advance(Duration::from_millis(54_500)).await;
+        let (messages, errors) = drain(&mut stream).await;
+        assert_eq!(
+            (messages, errors.len()),
+            (expected, 0),
+            "prefetch {prefetch}, concurrency {concurrency}, drips {drips}"
+        );
+        assert_eq!(stream.stats().retries, 0);
+        assert!(transport.count() <= 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_polls_now_and_then_makes_no_timeout() {
+    let second = Duration::from_secs(1);
+    let (client, transport) = Scripted::new(|_, _| Reply::Silence);
+    let mut stream = client.messages(CHAT).stream();
+    for _ in 0..100 {
+        assert!(stream.next().now_or_never().is_none());
+        tokio::time::advance(7 * second).await;
+    }
+    // Whoever waits from now on has all of the minute but the pieces noticed in time, of which there were none.
+    let began = tokio::time::Instant::now();
+    let (_, errors) = drain(&mut stream).await;
+    assert_eq!((errors[0].kind(), transport.count()), (ErrorKind::Timeout, 1));
+    assert!((60..62).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

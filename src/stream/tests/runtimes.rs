@@ -160,3 +160,18 @@ fn many_runtimes_in_turn_read_one_walk() {
     assert_eq!(messages.iter().map(super::index_of).collect::<Vec<_>>(), expected);
     assert!(transport.count() < 12, "{}", transport.count());
 }
+
+#[test]
+fn a_place_in_the_queue_goes_from_one_runtime_to_another() {
+    let model = Model::documented(5);
+    let (client, transport) = Scripted::model(model);
+    let client = client.with_pace(0.2);
+    let old = runtime();
+    let mut first = client.messages(CHAT).stream();
+    old.block_on(first.next()).unwrap().unwrap();
+    let mut second = poll_for_a_while(&old, client.messages(CHAT).stream());
+    drop(old);
+    let (messages, errors) = runtime().block_on(drain(&mut second));
+    assert_eq!((messages.len(), errors.len(), transport.count()), (5, 0, 2));
+    assert!(second.stats().waited > Duration::from_secs(4), "{:?}", second.stats().waited);
+}

@@ -1,0 +1,420 @@
+//! How fast requests may go out. Pure: what has happened is told with its time, and when the next may go is
+//! the answer.
+//!
+//! Nothing is known of a server's limit before it refuses. Then the pace is a guess that grows by a constant with each
+//! answer, until the server refuses again: the limit is known now, and the pace is set a little below it. From there
+//! on it stays for a while, grows slowly, and is cut by a factor when it was too much.
+//!
+//! What the limit is, is read off a *token bucket*, which most servers keep: it holds `burst` requests and is
+//! filled at the limit, so of any row of requests that were answered, `burst` may have come out of the bucket, and
+//! the others came at no more than the limit: `(answered - burst) / time` is never above it, and the best such
+//! row comes close.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The first guess, in requests a second, where the server took next to nothing at once.
+const FIRST_GUESS: f64 = 2.0;
+
+/// How much of what the server took at once is the first guess for a second.
+const FIRST_PART: f64 = 0.9;
+
+/// By how many requests a second the guess grows with each answer: it doubles within a second.
+const STEP: f64 = 0.7;
+
+/// How far below the limit that was read off the pace stays.
+const BELOW: f64 = 0.99;
+
+/// What is left of the pace at the most after a refusal. One that comes after few answers tells that the limit was
+/// read off too high: the more of them in a row, the harder the cut.
+const CUTS: [f64; 3] = [0.96, 0.9, 0.8];
+
+/// What is left when there was no answer at all, or when the cuts above were not enough.
+const HALF: f64 = 0.5;
+
+/// Fewer answers than this between two refusals are few.
+const FEW: u32 = 10;
+
+/// The most that comes on top of a time to wait.
+const MOST_JITTER: Duration = Duration::from_secs(1);
+
+/// The longest time to wait that is taken from a server: a year.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// How long the pace stays after a cut, and how many answers: a refusal costs its pause, so one in so much time is
+/// little.
+const STAY: Duration = Duration::from_secs(10);
+const STAY_PAUSES: u32 = 20;
+const STAY_ANSWERS: u32 = 20;
+
+/// By which factor the pace grows with each answer after that.
+const GROWTH: f64 = 1.02;
+
+/// The slowest pace, in requests a second.
+const SLOWEST: f64 = 1.0 / 30.0;
+
+/// A turn that is taken late leaves the next one where it was, within this: a timer's grain.
+pub(super) const GRAIN: Duration = Duration::from_millis(2);
+
+/// How many answers are remembered.
+const REMEMBERED: usize = 128;
+
+/// The answers of this time before the first refusal came out of the bucket.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// A request that may go out: which pace it was sent at, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    cuts: u64,
+    at: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Limit {
+    /// The caller's own, in requests a second.
+    most: Option<f64>,
+    pace: Pace,
+    /// When the last request went out, or should have.
+    sent: Option<Instant>,
+    /// Nothing goes out before.
+    pause: Option<Instant>,
+    /// Until when the server asked to wait.
+    asked: Option<Instant>,
+    /// How often the pace was cut: what was sent before the last cut says nothing of the pace after it.
+    cuts: u64,
+    /// When the last requests were sent that the server answered.
+    answered: VecDeque<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    /// The server has refused nothing.
+    Unknown,
+    /// It has once; the pace grows until it does again. `burst` were taken at once, counted until the pause is over.
+    Guess { rate: f64, burst: usize, pause: Instant, answers: u32 },
+    /// The limit was read off.
+    /// `few` refusals in a row came after few `answers`.
+    Known { rate: f64, burst: usize, stay: Instant, answers: u32, few: usize },
+}
+
+impl Limit {
+    pub(super) fn new(most: Option<f64>) -> Self {
+        Self {
+            most,
+            pace: Pace::Unknown,
+            sent: None,
+            pause: None,
+            asked: None,
+            cuts: 0,
+            answered: VecDeque::new(),
+        }
+    }
+
+    /// In requests a second; `None` for as fast as can be.
+    pub(super) fn rate(&self) -> Option<f64> {
+        match self.pace {
+            Pace::Unknown => self.most,
+            Pace::Guess { rate, .. } | Pace::Known { rate, .. } => {
+                Some(self.most.map_or(rate, |most| most.min(rate)))
+            }
+        }
+    }
+
+    /// When the next request may go out; `None` for at any time.
+    pub(super) fn free(&self) -> Option<Instant> {
+        let next = self.sent.zip(self.rate()).map(|(sent, rate)| sent + interval(rate));
+        self.pause.max(next)
+    }
+
+    /// Until when the server asked to send nothing, if it did.
+    pub(super) fn asked(&self) -> Option<Instant> {
+        self.asked
+    }
+
+    /// A request goes out.
+    pub(super) fn send(&mut self, now: Instant) -> Turn {
+        let is_on_time = |free: &Instant| now.saturating_duration_since(*free) <= GRAIN;
+        self.sent = Some(self.free().filter(is_on_time).unwrap_or(now));
+        Turn { cuts: self.cuts, at: now }
+    }
+
+    /// The server answered one, with a page or with a refusal of the request itself.
+    pub(super) fn answered(&mut self, turn: Turn, now: Instant) {
+        if self.answered.len() == REMEMBERED {
+            self.answered.pop_front();
+        }
+        self.answered.push_back(turn.at);
+        let is_old = turn.cuts != self.cuts;
+        match &mut self.pace {
+            Pace::Unknown => {}
+            Pace::Guess { rate, burst, pause, .. } if is_old => {
+                if now < *pause {
+                    *burst += 1;
+                    *rate = guess(*burst);
+                }
+            }
+            Pace::Guess { rate, answers, .. } => {
+                *answers = answers.saturating_add(1);
+                *rate += STEP;
+            }
+            Pace::Known { .. } if is_old => {}
+            Pace::Known { rate, stay, answers, .. } => {
+                *answers = answers.saturating_add(1);
+                if now >= *stay && *answers > STAY_ANSWERS {
+                    *rate *= GROWTH;
+                }
+            }
+        }
+        if let (Some(most), Pace::Guess { rate, .. } | Pace::Known { rate, .. }) =
+            (self.most, &mut self.pace)
+        {
+            *rate = rate.min(most);
+        }
+    }
+
+    /// The server refused one, and may have asked to wait. Tells for how long nothing goes out. `jitter` is what part
+    /// of the time between two requests comes on top of what the server asked for, because others were told the same.
+    pub(super) fn refused(
+        &mut self,
+        turn: Turn,
+        asked: Option<Duration>,
+        jitter: f64,
+        now: Instant,
+    ) -> Duration {
+        let asked = asked.map(|asked| now + asked.min(LONGEST));
+        let is_news = turn.cuts == self.cuts;
+        if is_news {
+            self.cut(now);
+        }
+        self.asked = self.asked.max(asked);
+        self.pause = self.pause.max(asked);
+        if is_news {
+            let interval = self.rate().map(interval).unwrap_or_default();
+            let most = interval.min(MOST_JITTER).mul_f64(jitter.clamp(0.0, 1.0));
+            let jittered = asked.map(|asked| asked + most);
+            let until = jittered.unwrap_or(now + interval);
+            self.pause = self.pause.max(Some(until));
+            self.stay(until, now);
+        }
+        self.free().map(|free| free.saturating_duration_since(now)).unwrap_or_default()
+    }
+
+    /// Lets the pace be for a while after the pause.
+    fn stay(&mut self, paused: Instant, now: Instant) {
+        let time = STAY.max(paused.saturating_duration_since(now).saturating_mul(STAY_PAUSES));
+        match &mut self.pace {
+            Pace::Unknown => {}
+            Pace::Guess { pause, .. } => *pause = paused,
+            Pace::Known { stay, .. } => *stay = paused + time.min(LONGEST),
+        }
+    }
+
+    fn cut(&mut self, now: Instant) {
+        self.cuts += 1;
+        let is_at_once = |at: &&Instant| now.saturating_duration_since(**at) < AT_ONCE;
+        let (pause, stay, answers) = (now, now, 0);
+        self.pace = match self.pace {
+            Pace::Unknown => {
+                let burst = self.answered.iter().filter(is_at_once).count();
+                Pace::Guess { rate: self.within(guess(burst)), burst, pause, answers }
+            }
+            Pace::Guess { rate, burst, answers: 0, .. } => {
+                Pace::Guess { rate: self.within(rate * HALF), burst, pause, answers }
+            }
+            // However few answers there were to a guess, in the end it had to be too much.
+            Pace::Guess { rate, burst, .. } => {
+                let rate = self.settled(rate, CUTS[0], burst);
+                Pace::Known { rate, burst, stay, answers, few: 0 }
+            }
+            Pace::Known { rate, burst, answers: before, few, .. } => {
+                let few = if before < FEW { few + 1 } else { 0 };
+                let part = CUTS.get(few).copied().filter(|_| before > 0).unwrap_or(HALF);
+                let rate = self.settled(rate, part, burst);
+                Pace::Known { rate, burst, stay, answers, few }
+            }
+        };
+    }
+
+    /// This part of the pace, or what was read off if that is slower.
+    fn settled(&self, rate: f64, part: f64, burst: usize) -> f64 {
+        let read_off = self.read_off(burst).map_or(rate, |limit| limit * BELOW);
+        self.within((rate * part).min(read_off).max(rate * HALF))
+    }
+
+    fn within(&self, rate: f64) -> f64 {
+        self.most.map_or(rate, |most| rate.min(most)).max(SLOWEST)
+    }
+
+    /// The most that the server has shown to grant in a second.
+    fn read_off(&self, burst: usize) -> Option<f64> {
+        let burst = burst.max(1);
+        let last = self.answered.iter().max()?;
+        let row = self.answered.iter().rev().zip(1..);
+        let granted = row.filter(|(_, answers)| *answers > burst).filter_map(|(first, answers)| {
+            let time = last.saturating_duration_since(*first).as_secs_f64();
+            (time > 0.0).then(|| (answers - burst) as f64 / time)
+        });
+        granted.reduce(f64::max)
+    }
+}
+
+fn guess(burst: usize) -> f64 {
+    FIRST_GUESS.max(FIRST_PART * burst as f64)
+}
+
+/// The time from one request to the next.
+fn interval(rate: f64) -> Duration {
+    Duration::try_from_secs_f64(1.0 / rate).unwrap_or(LONGEST).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Sends one and has it answered at once.
+    fn answered(limit: &mut Limit, at: Instant) {
+        let turn = limit.send(at);
+        limit.answered(turn, at);
+    }
+
+    fn rate(limit: &Limit) -> f64 {
+        limit.rate().unwrap()
+    }
+
+    #[test]
+    fn nothing_is_held_back_before_the_first_refusal() {
+        let (mut limit, now) = (Limit::new(None), Instant::now());
+        for _ in 0..1_000 {
+            assert_eq!((limit.free(), limit.rate()), (None, None));
+            answered(&mut limit, now);
+        }
+        let turn = limit.send(now);
+        assert_eq!(limit.refused(turn, None, 0.0, now), limit.free().unwrap() - now);
+        // What was taken within a second, of what is remembered.
+        assert_eq!(rate(&limit), 0.9 * REMEMBERED as f64);
+    }
+
+    #[test]
+    fn a_pace_of_the_callers_own_is_even_and_bounds_what_is_found_out() {
+        let (mut limit, now) = (Limit::new(Some(4.0)), Instant::now());
+        let quarter = SECOND / 4;
+        answered(&mut limit, now);
+        for turn in 1..8 {
+            assert_eq!(limit.free(), Some(now + turn * quarter));
+            // Late by less than a timer's grain, the next is where it was.
+            answered(&mut limit, now + turn * quarter + GRAIN / 2);
+        }
+        let late = now + 10 * SECOND;
+        answered(&mut limit, late);
+        assert_eq!(limit.free(), Some(late + quarter), "nothing is made up for");
+        let turn = limit.send(late);
+        limit.refused(turn, None, 0.0, late);
+        for n in 0..100 {
+            answered(&mut limit, late + n * SECOND);
+            assert!(rate(&limit) <= 4.0);
+        }
+        assert_eq!(rate(&limit), 4.0);
+    }
+
+    #[test]
+    fn the_limit_is_read_off_what_was_answered() {
+        for (burst, per_second) in [(1, 5.0), (20, 20.0), (7, 0.5)] {
+            let mut limit = Limit::new(None);
+            let began = Instant::now();
+            for _ in 0..burst {
+                answered(&mut limit, began);
+            }
+            for n in 1..60 {
+                let at = Duration::from_secs_f64(f64::from(n) / per_second);
+                answered(&mut limit, began + at);
+            }
+            let read_off = limit.read_off(burst).unwrap();
+            assert!((read_off / per_second - 1.0).abs() < 0.001, "{read_off} of {per_second}");
+        }
+        assert_eq!(Limit::new(None).read_off(1), None);
+    }
+
+    #[test]
+    fn a_refusal_of_what_was_sent_before_the_last_cut_is_no_news() {
+        let (mut limit, now) = (Limit::new(None), Instant::now());
+        let turns: Vec<_> = (0..5).map(|_| limit.send(now)).collect();
+        limit.refused(turns[0], Some(SECOND), 0.0, now);
+        let first = rate(&limit);
+        // But the longest time to wait counts.
+        assert_eq!(limit.refused(turns[1], Some(3 * SECOND), 1.0, now), 3 * SECOND);
+        limit.refused(turns[2], Some(SECOND), 1.0, now);
+        assert_eq!((rate(&limit), limit.free()), (first, Some(now + 3 * SECOND)));
+        assert_eq!(limit.asked(), Some(now + 3 * SECOND));
+        // Answers that come in the pause tell how much was taken at once.
+        for turn in &turns[3..] {
+            limit.answered(*turn, now);
+        }
+        assert_eq!(rate(&limit), FIRST_GUESS);
+    }
+
+    #[test]
+    fn jitter_comes_on_top_of_what_the_server_asks_for() {
+        for jitter in [0.0, 0.5, 1.0, 7.0] {
+            let (mut limit, now) = (Limit::new(None), Instant::now());
+            let turn = limit.send(now);
+            let pause = limit.refused(turn, Some(SECOND), jitter, now);
+            // At two requests a second, half a second at the most.
+            assert_eq!(pause, SECOND + (SECOND / 2).mul_f64(jitter.min(1.0)));
+        }
+    }
+
+    #[test]
+    fn without_any_answer_it_is_halved_down_to_two_a_minute() {
+        let (mut limit, mut now) = (Limit::new(None), Instant::now());
+        let mut before = f64::MAX;
+        for _ in 0..20 {
+            let turn = limit.send(now);
+            now += limit.refused(turn, None, 0.0, now);
+            assert!(rate(&limit) <= (before * HALF).max(SLOWEST));
+            before = rate(&limit);
+        }
+        assert_eq!(before, SLOWEST);
+        // However slow, it is found out again that there is more.
+        for _ in 0..10 {
+            now = limit.free().unwrap();
+            answered(&mut limit, now);
+        }
+        assert!(rate(&limit) > 7.0 * STEP);
+    }
+
+    #[test]
+    fn what_was_found_out_stays_for_a_while_and_is_then_tried_again() {
+        let (mut limit, mut now) = (Limit::new(None), Instant::now());
+        answered(&mut limit, now);
+        let refuse = |limit: &mut Limit, now: &mut Instant| {
+            let turn = limit.send(*now);
+            *now += limit.refused(turn, Some(SECOND), 0.0, *now);
+        };
+        refuse(&mut limit, &mut now);
+        for _ in 0..8 {
+            now = limit.free().unwrap();
+            answered(&mut limit, now);
+        }
+        refuse(&mut limit, &mut now);
+        let (found, since) = (rate(&limit), now);
+        while now < since + STAY_PAUSES * SECOND {
+            assert_eq!(rate(&limit), found);
+            answered(&mut limit, now);
+            now = limit.free().unwrap();
+        }
+        answered(&mut limit, now);
+        assert_eq!(rate(&limit), found * GROWTH);
+    }
+
+    #[test]
+    fn no_time_to_wait_is_too_long_for_the_clock() {
+        let (mut limit, now) = (Limit::new(Some(f64::MIN_POSITIVE)), Instant::now());
+        let turn = limit.send(now);
+        assert_eq!(limit.refused(turn, Some(Duration::MAX), 1.0, now), LONGEST + MOST_JITTER);
+        assert_eq!(limit.asked(), Some(now + LONGEST));
+    }
+}

@@ -1,0 +1,130 @@
+//! How far a walk that goes forwards has come, and what of it must be known again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::MOST_TIED;
+use crate::cursor::Key;
+use crate::id::MessageId;
+use crate::timestamp::Timestamp;
+
+/// What has been handed out, oldest first: everything older than `floor`, and of what is not, the messages
+/// that are listed. It does not grow with the history.
+///
+/// Without a lookback, `floor` is the newest timestamp handed out: the endpoint cannot be asked for what is
+/// newer, so the messages of that time come again and are known by their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SyncPosition {
+    pub(crate) newest: Option<Timestamp>,
+    /// From where on the next look reads. A longer lookback than the one before does not go behind it, because
+    /// the ids there are not known; and a look that begins later does not begin above it, because messages may
+    /// have come since the one before.
+    pub(crate) floor: Option<Timestamp>,
+    pub(crate) ids: BTreeSet<(Timestamp, MessageId)>,
+    pub(crate) unplaced: Vec<UnplacedAt>,
+}
+
+/// A message without a readable `_id` and `timestamp` that was handed out as an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnplacedAt {
+    pub(crate) fingerprint: u64,
+    /// The timestamp of the next newer message handed out, once there is one: once that lies before the
+    /// floor, the message cannot come again.
+    pub(crate) not_after: Option<Timestamp>,
+}
+
+/// How far behind the newest message the floor stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Horizon {
+    /// When the look began. A message dated later must not move the floor past the present, or what comes
+    /// now would be lost.
+    pub(crate) now: Timestamp,
+    pub(crate) lookback: Duration,
+}
+
+impl Horizon {
+    /// The floor behind `newest`.
+    fn floor(self, newest: Timestamp) -> Timestamp {
+        let lookback = i64::try_from(self.lookback.as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(newest.min(self.now).as_millis().saturating_sub(lookback))
+    }
+}
+
+impl SyncPosition {
+    /// Moves on over messages handed out: the last of these keys first.
+    pub(crate) fn advance(&mut self, handed_out: &[Key], horizon: Horizon) {
+        let newest = handed_out.iter().filter_map(Key::timestamp).max().max(self.newest);
+        self.newest = newest;
+        let Some(newest) = newest else {
+            self.remember_unplaced(handed_out);
+            return;
+        };
+        self.raise_floor(horizon.floor(newest));
+        self.remember_unplaced(handed_out);
+        for key in handed_out {
+            if let Key::Placed(cursor) = key
+                && Some(cursor.timestamp) >= self.floor
+            {
+                self.ids.insert((cursor.timestamp, cursor.id.clone()));
+            }
+        }
+        // Beyond that, whole timestamps are let go, the oldest first.
+        while self.ids.len() > MOST_TIED {
+            let Some((oldest, _)) = self.ids.first() else { break };
+            self.raise_floor(oldest.next_milli());
+        }
+    }
+
+    fn raise_floor(&mut self, floor: Timestamp) {
+        if self.floor >= Some(floor) {
+            return;
+        }
+        self.floor = Some(floor);
+        while self.ids.first().is_some_and(|(time, _)| *time < floor) {
+            self.ids.pop_first();
+        }
+        self.unplaced.retain(|unplaced| unplaced.not_after.is_none_or(|time| time >= floor));
+    }
+
+    fn remember_unplaced(&mut self, handed_out: &[Key]) {
+        if self.unplaced.is_empty() && handed_out.iter().all(|key| key.timestamp().is_some()) {
+            return;
+        }
+        for key in handed_out.iter().rev() {
+            match key {
+                Key::Placed(cursor) => {
+                    let waiting = self.unplaced.iter_mut().rev();
+                    for unplaced in waiting.take_while(|last| last.not_after.is_none()) {
+                        unplaced.not_after = Some(cursor.timestamp);
+                    }
+                }
+                Key::Unplaced(fingerprint) => {
+                    self.unplaced.push(UnplacedAt { fingerprint: *fingerprint, not_after: None });
+                }
+            }
+        }
+        let floor = self.floor;
+        self.unplaced.retain(|unplaced| unplaced.not_after.is_none_or(|time| Some(time) >= floor));
+        let surplus = self.unplaced.len().saturating_sub(MOST_TIED);
+        self.unplaced.drain(..surplus);
+    }
+
+    /// Which of these messages, ascending, have been handed out before; `None` when none was.
+    pub(crate) fn known(&self, keys: &[Key]) -> Option<Vec<bool>> {
+        if self.newest.is_none() && self.unplaced.is_empty() {
+            return None;
+        }
+        let mut behind = true;
+        let is_known = |key: &Key| match key {
+            Key::Placed(cursor) => {
+                behind = Some(cursor.timestamp) <= self.newest;
+                behind && self.ids.contains(&(cursor.timestamp, cursor.id.clone()))
+            }
+            Key::Unplaced(fingerprint) => {
+                behind && self.unplaced.iter().any(|last| last.fingerprint == *fingerprint)
+            }
+        };
+        let known: Vec<bool> = keys.iter().map(is_known).collect();
+        known.contains(&true).then_some(known)
+    }
+}

@@ -1,0 +1,432 @@
+//! The pages of a plan, in order: what `MessageStream` and `PageStream` have in common.
+//!
+//! The plan says what to ask, `Fetch` brings the body, the decoder reads it, the plan says what of it is
+//! new and when it is its turn. Nothing is sent but by a poll.
+
+mod answer;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::flight::{Flight, Landing};
+use super::follow::Rest;
+use super::source::{Begin, ReadyPage, Source};
+use super::stats::{Stats, share};
+use crate::chat_time::Span;
+use crate::checkpoint::Checkpoint;
+use crate::cursor::{Cursor, Key};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind};
+use crate::fetch::{Fetch, page_span};
+use crate::id::{BotSessionId, ChatId};
+use crate::page::{Decode, DecodedPage, first_cursor};
+use crate::plan::{Plan, Settings, Start};
+use crate::position::{Horizon, Standing, SyncPosition};
+use crate::runtime::Runtime;
+use crate::timestamp::Timestamp;
+use crate::walk::{Ask, Bounds, End};
+use crate::window::WindowId;
+
+/// The state machine of the pages.
+///
+/// ```text
+/// Running ──▶ Failed ──▶ Ended ── resume() ──▶ Running
+///   │ ▲ └───────────────────▲
+///   ▼ │
+/// Resting
+/// ```
+enum State {
+    /// What the plan asks for is sent, and what it has in order is handed out. Leads to all others.
+    Running,
+    /// A window failed, and everything before it has been handed out. A poll gives the error and leads to `Ended`.
+    Failed(Error),
+    /// `follow` has caught up. The end of the rest leads to `Running`.
+    Resting(Rest),
+    Ended(End),
+}
+
+pub(super) struct Pages<T> {
+    endpoint: Arc<Endpoint>,
+    chat: ChatId,
+    bounds: Bounds,
+    decode: Decode<T>,
+    lookback: Duration,
+    follow: Option<Duration>,
+    several: bool,
+    prefetch: usize,
+    /// Whether there is anything that could be asked again after a failure.
+    askable: bool,
+    state: State,
+    plan: Plan<Result<T, Error>>,
+    /// Whether the plan may have something to ask that it had not when it was asked last.
+    may_ask: bool,
+    under_way: FuturesUnordered<Landing>,
+    /// Sent when the first message of the page under way had arrived, in the hope that it is the oldest.
+    ahead: Option<Flight>,
+    /// Where the requests under way were begun.
+    runtime: Option<Arc<Runtime>>,
+    failures: Vec<(WindowId, Error)>,
+    /// Pages that were there before anything was asked.
+    given: VecDeque<ReadyPage<T>>,
+    /// Where the pages that were handed out whole left the walk.
+    standing: Standing,
+    /// When the present look began.
+    now: Timestamp,
+    chat_span: Option<Span>,
+    stats: Stats,
+}
+
+impl<T> Pages<T> {
+    pub(super) fn new(source: Source<T>) -> Self {
+        let state = match source.begin {
+            Begin::Ask => State::Running,
+            Begin::Refused(error) => State::Failed(error),
+            Begin::Ended(end) => State::Ended(end),
+        };
+        let given = source
+            .in_hand
+            .into_iter()
+            .map(|DecodedPage { keys, messages, .. }| ReadyPage::new(keys, messages, None));
+        let now = Timestamp::now();
+        let start = match &source.standing {
+            Standing::NewestFirst { position, .. } => Start::NewestFirst(position.clone()),
+            Standing::OldestFirst { position, .. } => {
+                Start::OldestFirst { position: position.clone(), again: false }
+            }
+        };
+        let settings = Settings {
+            bounds: source.bounds.clone(),
+            concurrency: source.concurrency,
+            most_bytes: source.endpoint.max_body_bytes,
+            #[cfg(test)]
+            buffer: None,
+        };
+        Self {
+            given: given.collect(),
+            endpoint: source.endpoint,
+            chat: source.chat,
+            bounds: source.bounds,
+            decode: source.decode,
+            lookback: source.lookback,
+            follow: source.follow,
+            several: source.concurrency > 1,
+            prefetch: source.prefetch,
+            askable: !matches!(state, State::Failed(_)),
+            state,
+            plan: Plan::new(settings, start),
+            may_ask: true,
+            under_way: FuturesUnordered::new(),
+            ahead: None,
+            runtime: None,
+            failures: Vec::new(),
+            standing: source.standing,
+            now,
+            chat_span: None,
+            stats: Stats::default(),
+        }
+    }
+
+    /// The next page with something to hand out; after the last one `None`, for ever.
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<ReadyPage<T>, Error>>> {
+        loop {
+            if let Some(page) = self.given.pop_front() {
+                if page.messages.is_empty() {
+                    continue;
+                }
+                return Poll::Ready(Some(Ok(page)));
+            }
+            match &mut self.state {
+                State::Failed(_) => {
+                    let failed = std::mem::replace(&mut self.state, State::Ended(End::Failed));
+                    if let State::Failed(error) = failed {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                }
+                State::Ended(_) => return Poll::Ready(None),
+                State::Resting(rest) => match ready!(rest.poll(&self.endpoint.runtimes, cx)) {
+                    Ok(()) => self.look_again(),
+                    Err(error) => self.state = State::Failed(error.of(&self.chat)),
+                },
+                State::Running => {
+                    if let Some(page) = self.take() {
+                        return Poll::Ready(Some(Ok(page)));
+                    }
+                    if !self.is_over() {
+                        ready!(self.poll_requests(cx, false));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the plan has to hand out now.
+    fn take(&mut self) -> Option<ReadyPage<T>> {
+        let chunk = self.plan.take()?;
+        self.may_ask = true;
+        Some(ReadyPage::new(chunk.keys, chunk.messages, chunk.span.or(self.chat_span)))
+    }
+
+    /// Whether the plan is over or has failed, once it has nothing to hand out: the state says what follows.
+    fn is_over(&mut self) -> bool {
+        if let Some(end) = self.plan.end() {
+            // What was sent early counts, though nobody wants it any more.
+            for flight in std::mem::take(&mut self.under_way).into_iter().filter_map(|sent| sent.0)
+            {
+                flight.add_to(&mut self.stats);
+                self.stats.discarded += 1;
+            }
+            self.state = match self.follow {
+                Some(every) if end == End::ReachedNewest => State::Resting(Rest::new(every)),
+                _ => State::Ended(end),
+            };
+            return true;
+        }
+        let Some(failed) = self.plan.failure() else { return false };
+        let known = self.failures.iter().position(|(window, _)| *window == failed);
+        let Some(known) = known else { return false };
+        self.state = State::Failed(self.failures.swap_remove(known).1);
+        true
+    }
+
+    fn look_again(&mut self) {
+        self.now = Timestamp::now();
+        if let Standing::OldestFirst { position, .. } = &self.standing {
+            self.plan.look_again(position.clone());
+        }
+        self.may_ask = true;
+        self.state = State::Running;
+    }
+
+    /// Whether polls may send requests while the caller still has messages in hand.
+    pub(super) fn reads_ahead(&self) -> bool {
+        self.prefetch > 0 || self.several
+    }
+
+    /// Starts or goes on with pages that are to wait, while the caller still has messages in hand.
+    #[inline(never)]
+    pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>) {
+        while matches!(self.state, State::Running)
+            && self.plan.end().is_none()
+            && self.plan.failure().is_none()
+            && (self.several || self.plan.waiting() < self.prefetch)
+            && self.poll_requests(cx, true).is_ready()
+        {}
+    }
+
+    /// Moves the requests on their way one step: ready when an answer has been taken in.
+    fn poll_requests(&mut self, cx: &mut Context<'_>, in_hand: bool) -> Poll<()> {
+        let too_much = in_hand && self.plan.bytes() > self.endpoint.max_body_bytes;
+        if self.may_ask && !too_much {
+            while let Some((window, ask)) = self.plan.ask() {
+                let flight = self.send(window, ask);
+                self.under_way.push(Landing(Some(flight)));
+            }
+            self.may_ask = false;
+        }
+        self.move_here();
+        match self.under_way.poll_next_unpin(cx) {
+            Poll::Ready(Some(landed)) => {
+                self.take_in(landed);
+                Poll::Ready(())
+            }
+            // There is no room for more before the caller has taken what is in hand.
+            Poll::Ready(None) if in_hand => Poll::Pending,
+            Poll::Ready(None) => {
+                let error = Error::new(ErrorKind::Stalled, "there is nothing left to ask for");
+                self.state = State::Failed(error.of(&self.chat));
+                Poll::Ready(())
+            }
+            Poll::Pending => {
+                self.poll_head_start(cx, in_hand);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Requests of another runtime than this do not wake anybody here: each is to be polled anew.
+    fn move_here(&mut self) {
+        if self.runtime.as_ref().is_some_and(|runtime| runtime.is_current()) {
+            return;
+        }
+        self.runtime = self.endpoint.runtimes.current();
+        let under_way = std::mem::take(&mut self.under_way);
+        self.under_way.extend(under_way);
+    }
+
+    /// With room for one more page, asks for the one after next as soon as its cursor has arrived.
+    fn poll_head_start(&mut self, cx: &mut Context<'_>, in_hand: bool) {
+        if let Some(ahead) = &mut self.ahead {
+            // It keeps its outcome for the poll that finds it in order.
+            ahead.poll_early(cx);
+            return;
+        }
+        // The page on its way will wait if there are messages in hand, and be in hand itself otherwise.
+        let to_wait = self.plan.waiting() + usize::from(in_hand);
+        if self.several || to_wait >= self.prefetch {
+            return;
+        }
+        let Some(flight) = self.under_way.iter().next().and_then(|landing| landing.0.as_ref())
+        else {
+            return;
+        };
+        let window = flight.window;
+        let foreseen = first_cursor(flight.fetch.head())
+            .and_then(|first| self.plan.foresee(window, &flight.ask, &first));
+        let Some(ask) = foreseen else { return };
+        let mut early = self.send(window, ask);
+        early.poll_early(cx);
+        self.ahead = Some(early);
+    }
+
+    fn send(&self, window: WindowId, ask: Ask) -> Flight {
+        let session = self.session();
+        let url = self.endpoint.url(self.chat.as_str(), session, &ask);
+        let span = page_span(self.chat.as_str(), ask.cursor.as_ref(), ask.limit);
+        Flight::new(window, ask, Fetch::new(&self.endpoint, url, span))
+    }
+
+    fn session(&self) -> Option<&str> {
+        self.bounds.bot_session.as_ref().map(BotSessionId::as_str)
+    }
+
+    /// Lets the next poll ask again after a failure that has been handed out.
+    pub(super) fn resume(&mut self) {
+        if self.askable && matches!(self.state, State::Ended(End::Failed)) {
+            self.plan.resume();
+            self.failures.clear();
+            self.may_ask = true;
+            self.state = State::Running;
+        }
+    }
+
+    /// Why there will be no further page, once none waits.
+    pub(super) fn end(&self) -> Option<End> {
+        let end = match self.state {
+            State::Ended(end) => Some(end),
+            State::Running => self.plan.end(),
+            State::Failed(_) | State::Resting(_) => None,
+        };
+        let goes_on = self.follow.is_some() && end == Some(End::ReachedNewest);
+        end.filter(|_| self.given.is_empty() && !goes_on)
+    }
+
+    /// Whether the last look has reached the newest message, and everything that it found has been taken.
+    pub(super) fn is_caught_up(&self) -> bool {
+        match &self.state {
+            State::Resting(_) => true,
+            State::Ended(end) => *end == End::ReachedNewest,
+            State::Running => self.plan.end() == Some(End::ReachedNewest),
+            State::Failed(_) => false,
+        }
+    }
+
+    /// How many messages wait to be handed out.
+    pub(super) fn waiting(&self, skip_malformed: bool) -> usize {
+        let given: usize = self.given.iter().map(|page| page.to_hand_out(skip_malformed)).sum();
+        let waiting = self.plan.ready().filter(|message| !skip_malformed || message.is_ok());
+        given + waiting.count()
+    }
+
+    /// How many pages wait that have something to hand out.
+    pub(super) fn pages_waiting(&self, skip_malformed: bool) -> usize {
+        let given = self.given.iter().filter(|page| page.to_hand_out(skip_malformed) > 0).count();
+        let readable = |message: &Result<T, Error>| !skip_malformed || message.is_ok();
+        given + self.plan.ready_parts().filter(|part| part.iter().any(readable)).count()
+    }
+
+    pub(super) fn chat_span(&self) -> Option<Span> {
+        self.chat_span
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let mut stats = self.stats.clone();
+        for flight in self.under_way.iter().filter_map(|landing| landing.0.as_ref()) {
+            flight.add_to(&mut stats);
+        }
+        if let Some(ahead) = &self.ahead {
+            ahead.add_to(&mut stats);
+        }
+        stats
+    }
+
+    /// Where the last page left the walk.
+    pub(super) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// These have been handed out: the last of the keys first.
+    pub(super) fn advance(&mut self, handed_out: &[Key]) {
+        self.standing.advance(handed_out, self.horizon());
+    }
+
+    /// Where the walk stands once these have been handed out, too.
+    pub(super) fn standing_behind(&self, handed_out: &[Key]) -> Standing {
+        let mut standing = self.standing.clone();
+        standing.advance(handed_out, self.horizon());
+        standing
+    }
+
+    fn horizon(&self) -> Horizon {
+        Horizon { now: self.now, lookback: self.lookback }
+    }
+
+    pub(super) fn checkpoint(&self, standing: Standing) -> Checkpoint {
+        Checkpoint {
+            chat: self.chat.clone(),
+            bot_session: self.bounds.bot_session.clone(),
+            since: self.bounds.since,
+            until: self.bounds.until,
+            standing,
+        }
+    }
+
+    /// An oldest-first checkpoint right behind the newest message that has been handed out.
+    pub(super) fn newest_checkpoint(&self, standing: Standing) -> Option<Checkpoint> {
+        let Standing::NewestFirst { top, .. } = standing else { return None };
+        top.newest?;
+        let position: SyncPosition = top;
+        let last = position.ids.last().cloned();
+        let last = last.map(|(timestamp, id)| Cursor { timestamp, id });
+        let standing = Standing::OldestFirst { position, last };
+        // Whatever is newer than `until` is still to come.
+        Some(Checkpoint { until: None, ..self.checkpoint(standing) })
+    }
+
+    /// How much of the time being walked lies behind, once everything up to `last` has been handed out.
+    pub(super) fn share(&self, span: Span, last: Option<Timestamp>) -> f64 {
+        let newest = self.bounds.until.map_or(span.newest, |until| until.min(span.newest));
+        let oldest = self.bounds.since.map_or(span.oldest, |since| since.max(span.oldest));
+        match self.standing {
+            Standing::NewestFirst { .. } => share(newest, oldest, last),
+            Standing::OldestFirst { .. } => share(oldest, newest, last),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Pages<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Running => "Running",
+            State::Failed(_) => "Failed",
+            State::Resting(_) => "Resting",
+            State::Ended(_) => "Ended",
+        };
+        f.debug_struct("Pages")
+            .field("chat", &self.chat)
+            .field("state", &format_args!("{state}"))
+            .field("cursor", &self.standing.cursor())
+            .field("under_way", &self.under_way.len())
+            .field("waiting", &self.waiting(false))
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
