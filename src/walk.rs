@@ -7,6 +7,7 @@
 //! `limit`, or ends the walk. `DESIGN.md` has the table of transitions, and `decide` is that table.
 
 mod decide;
+mod learn;
 #[cfg(test)]
 pub(crate) mod model;
 #[cfg(test)]
@@ -14,16 +15,17 @@ pub(crate) mod oracle;
 #[cfg(test)]
 mod property;
 mod sort;
+mod stall;
 #[cfg(test)]
 mod tests;
-
-use std::fmt;
 
 use crate::chat_time::ChatTime;
 use crate::cursor::{Cursor, Key};
 use crate::id::BotSessionId;
-use crate::position::{MOST_TIED, Position};
+use crate::position::Position;
 use crate::timestamp::Timestamp;
+
+pub(crate) use stall::Stall;
 
 /// The end of the year 9999: a `beforeTime` after every message, and still a date.
 pub(crate) const FAR_FUTURE: Timestamp = Timestamp::from_millis(253_402_300_799_999);
@@ -115,68 +117,6 @@ pub(crate) enum Next {
     Stalled(Stall),
 }
 
-/// What stands in the way of a walk that cannot go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stall {
-    /// Every answer holds nothing but messages of one timestamp that have been handed out.
-    Ties,
-    /// More messages share one timestamp than are remembered.
-    TooManyTies,
-    /// Every answer holds messages without a readable `_id` and `timestamp`, so there is no next cursor.
-    Unreadable,
-    /// Every answer is empty, though the chat is said to go on.
-    Empty,
-    /// The answers hold messages newer than was asked for.
-    CursorIgnored,
-    /// The server refused a `limit`, and a smaller one shows nothing new.
-    LimitRefused { limit: u32, status: u16 },
-}
-
-impl Stall {
-    /// What whoever is stopped by it can do.
-    pub(crate) fn advice(self) -> &'static str {
-        match self {
-            Self::Ties | Self::TooManyTies | Self::Unreadable => {
-                "to read what is older, begin anew with until() a millisecond before that time; what was \
-                 not shown of that time stays unread"
-            }
-            Self::Empty => "resume from the checkpoint later",
-            Self::CursorIgnored => "check the base URL and any proxy or cache on the way",
-            Self::LimitRefused { .. } => {
-                "to read what is older, begin anew with until() a millisecond before that time, or have \
-                 the server take a larger limit"
-            }
-        }
-    }
-}
-
-impl fmt::Display for Stall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ties => {
-                f.write_str("more messages share one timestamp than the server puts on a page")
-            }
-            Self::TooManyTies => {
-                write!(f, "more than {MOST_TIED} messages share one timestamp")
-            }
-            Self::Unreadable => f.write_str(
-                "a whole page of messages has no readable `_id` and `timestamp`, so there is no cursor \
-                 to go on from",
-            ),
-            Self::Empty => f.write_str(
-                "the chat is said to begin earlier, but the server shows no message between",
-            ),
-            Self::CursorIgnored => {
-                f.write_str("the server sends the same messages whatever the cursor")
-            }
-            Self::LimitRefused { limit, status } => write!(
-                f,
-                "the server refused a limit of {limit} with {status}, and a smaller one shows nothing new"
-            ),
-        }
-    }
-}
-
 /// What the next request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Goal {
@@ -241,8 +181,6 @@ pub(crate) struct Server {
     answered: u32,
     /// The smallest `limit` of the walk's own choice that was refused, and the status.
     refused: Option<(u32, u16)>,
-    /// The most messages that an answer held.
-    longest: usize,
     session_filter: SessionFilter,
     start: ChatTime,
     /// What `start` was when nothing was found there.
@@ -295,7 +233,6 @@ impl Walk {
                 page_length: PageLength::Unproven { first: None },
                 answered: 0,
                 refused: None,
-                longest: 0,
                 session_filter: SessionFilter::Server,
                 start: ChatTime::Unknown,
                 stale_start: None,
@@ -329,7 +266,7 @@ impl Walk {
     /// The next request.
     pub(crate) fn ask(&self) -> Ask {
         let bot_session = self.asks_for_session();
-        let page = || self.page_limit(self.server.limit, self.remaining);
+        let page = || trimmed(self.server.limit, self.remaining, self.more_than_seen());
         match self.goal {
             Goal::First | Goal::Page => {
                 Ask { limit: page(), cursor: self.next_cursor(), bot_session }
@@ -367,7 +304,7 @@ impl Walk {
     /// A cursor that leaves out nothing of this time, and takes in nothing of the position's.
     fn cursor_at_start(&self, time: Timestamp) -> Cursor {
         if self.position.timestamp() == Some(time.next_milli()) {
-            return Cursor { timestamp: time, id: NO_MESSAGE.into() };
+            return Cursor { timestamp: time, id: LAST_ID.into() };
         }
         before_anything_newer_than(time)
     }
@@ -418,7 +355,8 @@ impl Walk {
             }
         };
         Some(Ask {
-            limit: self.page_limit(limit, remaining),
+            // The first message is the only one of its time that is known to come.
+            limit: trimmed(limit, remaining, 2),
             cursor: Some(first.clone()),
             bot_session: ask.bot_session,
         })
@@ -427,14 +365,6 @@ impl Walk {
     /// Whether `botSessionId` is sent.
     fn asks_for_session(&self) -> bool {
         self.bounds.bot_session.is_some() && self.server.session_filter == SessionFilter::Server
-    }
-
-    /// `limit`, trimmed to what may still be handed out. Behind a cursor that is at least 2: the cursor may be
-    /// counted before it is left out, and an empty answer would leave open whether there is more.
-    fn page_limit(&self, limit: u32, remaining: Option<u64>) -> u32 {
-        let least = if self.position.cursor.is_some() { 2 } else { 1 };
-        let left = remaining.and_then(|left| u32::try_from(left).ok()).unwrap_or(limit);
-        left.max(least).min(limit)
     }
 
     /// One more than all that may have been handed out of one time.
@@ -478,6 +408,13 @@ impl Walk {
 /// hexadecimal may be refused; what comes too new is dropped.
 fn before_anything_newer_than(time: Timestamp) -> Cursor {
     Cursor { timestamp: time.next_milli(), id: NO_MESSAGE.into() }
+}
+
+/// `limit`, trimmed to what may still be handed out, but not so far that what has been handed out of the cursor's
+/// time, and may be counted, leaves no room.
+fn trimmed(limit: u32, remaining: Option<u64>, more_than_seen: u32) -> u32 {
+    let left = remaining.and_then(|left| u32::try_from(left).ok()).unwrap_or(limit);
+    left.max(more_than_seen).min(limit)
 }
 
 fn limit_from(count: usize) -> u32 {

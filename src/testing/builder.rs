@@ -79,7 +79,7 @@ impl FakeTexterBuilder {
         self
     }
 
-    /// The order among equal timestamps. [`CursorReading::StrictKeyset`] has its own order.
+    /// The order among equal timestamps. A strict keyset ([`CursorReading`]) has its own.
     pub fn tie_order(mut self, order: TieOrder) -> Self {
         self.rules.tie_order = order;
         self

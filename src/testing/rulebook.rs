@@ -15,6 +15,16 @@ pub enum CursorReading {
     CountsTheCursor,
     /// Only messages before the pair `(beforeTime, beforeId)`; equal timestamps are ordered by `_id`.
     StrictKeyset,
+    /// The same, but what is left out is counted to `limit` before, so that a page comes short by all that
+    /// share the cursor's time and stand behind it.
+    StrictKeysetAfterCounting,
+}
+
+impl CursorReading {
+    /// Whether equal timestamps are ordered by `_id`: ordered otherwise, a keyset would contradict itself.
+    pub(crate) fn orders_by_id(self) -> bool {
+        matches!(self, Self::StrictKeyset | Self::StrictKeysetAfterCounting)
+    }
 }
 
 /// The order among messages of one timestamp.
@@ -153,8 +163,7 @@ impl Rules {
         let mut counted = self.counted(rows, &asked, limit);
         self.order_ties(rows, &mut counted, &asked);
         let mut page = counted.split_off(counted.len().saturating_sub(limit));
-        let cursor = asked.before.map(|(_, id)| id);
-        page.retain(|index| !rows[*index].is_hidden() && Some(rows[*index].id()) != cursor);
+        page.retain(|index| !rows[*index].is_hidden() && self.is_shown(&rows[*index], &asked));
         let mut rng = fastrand::Rng::with_seed(asked.number);
         if self.repeats && !page.is_empty() {
             let twice = rng.usize(..page.len());
@@ -189,12 +198,14 @@ impl Rules {
             (session.is_none() || row.bot_session() == session)
                 && before.is_none_or(|(time, id)| match self.cursor_reading {
                     CursorReading::ExcludesOneId => row.id() != id,
-                    CursorReading::CountsTheCursor => true,
                     CursorReading::StrictKeyset => (row.timestamp(), row.id()) < (time, id),
+                    CursorReading::CountsTheCursor | CursorReading::StrictKeysetAfterCounting => {
+                        true
+                    }
                 })
         };
-        let in_stored_order = self.cursor_reading != CursorReading::StrictKeyset
-            && self.tie_order == TieOrder::AsGiven;
+        let in_stored_order =
+            !self.cursor_reading.orders_by_id() && self.tie_order == TieOrder::AsGiven;
         let mut counted: Vec<usize> = Vec::new();
         for index in (0..end).rev() {
             let row = &rows[index];
@@ -211,6 +222,17 @@ impl Rules {
         counted
     }
 
+    /// Whether the cursor does not leave it out, be it after counting.
+    fn is_shown<R: Row>(&self, row: &R, asked: &Asked<'_>) -> bool {
+        asked.before.is_none_or(|(time, id)| {
+            if self.cursor_reading.orders_by_id() {
+                (row.timestamp(), row.id()) < (time, id)
+            } else {
+                row.id() != id
+            }
+        })
+    }
+
     fn order_ties<R: Row>(&self, rows: &[R], counted: &mut [usize], asked: &Asked<'_>) {
         let by_id = |a: &usize, b: &usize| {
             let (a, b) = (&rows[*a], &rows[*b]);
@@ -223,14 +245,14 @@ impl Rules {
                 (row.timestamp(), fingerprint(&salted))
             });
         };
-        match (self.cursor_reading, self.tie_order) {
-            // Ordered otherwise, a keyset would contradict itself.
-            (CursorReading::StrictKeyset, _) | (_, TieOrder::ById) => counted.sort_by(by_id),
-            (_, TieOrder::AsGiven) => {}
-            (_, TieOrder::ByIdDescending) => counted
+        match self.tie_order {
+            _ if self.cursor_reading.orders_by_id() => counted.sort_by(by_id),
+            TieOrder::ById => counted.sort_by(by_id),
+            TieOrder::AsGiven => {}
+            TieOrder::ByIdDescending => counted
                 .sort_by(|a, b| rows[*a].timestamp().cmp(&rows[*b].timestamp()).then(by_id(b, a))),
-            (_, TieOrder::Shuffled(seed)) => shuffle(seed ^ asked.number.rotate_left(32)),
-            (_, TieOrder::ShuffledByLimit(seed)) => shuffle(seed ^ asked.limit.rotate_left(32)),
+            TieOrder::Shuffled(seed) => shuffle(seed ^ asked.number.rotate_left(32)),
+            TieOrder::ShuffledByLimit(seed) => shuffle(seed ^ asked.limit.rotate_left(32)),
         }
     }
 

@@ -2,11 +2,12 @@
 
 use super::sort::Sorted;
 use super::{
-    Answer, Ask, DEFAULT_LIMIT, End, Goal, Kept, MOST_TIED, Next, PageLength, Server,
-    SessionFilter, Stall, Start, Stuck, Verdict, Walk, limit_from,
+    Answer, Ask, End, Goal, Kept, Next, PageLength, SessionFilter, Stall, Start, Stuck, Verdict,
+    Walk, limit_from,
 };
 use crate::chat_time::ChatTime;
 use crate::cursor::Key;
+use crate::position::MOST_TIED;
 use crate::timestamp::Timestamp;
 
 impl Walk {
@@ -104,92 +105,6 @@ impl Walk {
         next
     }
 
-    fn learn(
-        &mut self,
-        ask: &Ask,
-        answer: Answer<'_>,
-        sorted: &Sorted,
-        short: bool,
-        before: Option<Timestamp>,
-    ) {
-        self.learn_times(answer);
-        let server = &mut self.server;
-        server.answered = server.answered.max(ask.limit);
-        server.longest = server.longest.max(sorted.count);
-        if ask.bot_session || matches!(self.goal, Goal::Confirm(_) | Goal::Beyond(_)) {
-            return;
-        }
-        if matches!(server.page_length, PageLength::Capped(cap) if sorted.count > cap) {
-            server.page_length = PageLength::Uneven;
-        }
-        if !short {
-            // All of the cursor's time was counted, the cursor among it.
-            let passed_cursor = before.is_some() && self.position.timestamp() < before;
-            server.page_length = match server.page_length {
-                PageLength::Unproven { first: None } if passed_cursor => PageLength::AsAsked,
-                PageLength::Unproven { first: Some(_) } if passed_cursor => PageLength::Uneven,
-                known => known,
-            };
-        } else if self.goes_on() && !sorted.reached_since {
-            let count = sorted.count;
-            self.server.page_length = match self.server.page_length {
-                PageLength::Unproven { .. } if before.is_none() => {
-                    PageLength::Unproven { first: Some(count) }
-                }
-                PageLength::Unproven { .. } | PageLength::AsAsked if count > 0 => {
-                    PageLength::Capped(count)
-                }
-                PageLength::Capped(cap) if cap == count => PageLength::Capped(cap),
-                _ => PageLength::Uneven,
-            };
-            self.server.limit = self.server.limit.min(limit_from(count)).max(self.bounds.page_size);
-        }
-    }
-
-    /// An answer that says nothing of the chat's times takes nothing back, and neither does one that calls a
-    /// chat empty that was not.
-    fn learn_times(&mut self, answer: Answer<'_>) {
-        let Server { start, latest, .. } = &mut self.server;
-        for (known, stated) in [(start, answer.chat_start), (latest, answer.chat_latest)] {
-            match stated {
-                ChatTime::At(_) => *known = stated,
-                ChatTime::Empty if *known == ChatTime::Unknown && answer.keys.is_empty() => {
-                    *known = stated;
-                }
-                ChatTime::Empty | ChatTime::Unknown => {}
-            }
-        }
-    }
-
-    /// Whether the server may have stopped for another reason than that there is no more.
-    fn may_be_cut_off(&self, ask: &Ask, count: usize, short: bool) -> bool {
-        let limit = usize::try_from(ask.limit).unwrap_or(usize::MAX);
-        let default = usize::try_from(DEFAULT_LIMIT).unwrap_or(usize::MAX);
-        let counted = self.with_cursor(count);
-        if !short || self.server.page_length == PageLength::Uneven {
-            return true;
-        }
-        if count == 0 {
-            // Not by a cap, which lets something be seen.
-            return counted >= limit;
-        }
-        // What was asked for with a larger `limit` than usual may have met a cap that no page has met.
-        matches!(self.goal, Goal::Widen(_) | Goal::Beyond(_))
-            || match self.server.page_length {
-                PageLength::Unproven { first } => {
-                    counted >= limit || counted >= first.unwrap_or(default)
-                }
-                PageLength::Capped(cap) => counted >= limit || count >= cap,
-                PageLength::AsAsked | PageLength::Uneven => count >= default,
-            }
-    }
-
-    /// How many messages may have been counted to `limit`: the cursor, too, before it was left out.
-    fn with_cursor(&self, count: usize) -> usize {
-        let leaves_out_cursor = matches!(self.goal, Goal::Page | Goal::Widen(_));
-        count + usize::from(leaves_out_cursor && self.server.page_length != PageLength::AsAsked)
-    }
-
     fn after_something_new(
         &mut self,
         ask: &Ask,
@@ -197,7 +112,7 @@ impl Walk {
         short: bool,
         before: Option<Timestamp>,
     ) -> Next {
-        if self.start() == Start::Reached && !self.may_be_cut_off(ask, sorted.count, short) {
+        if self.start() == Start::Reached && !self.may_be_cut_off(ask, sorted, short) {
             return Next::End(End::ReachedStart);
         }
         if self.must_filter(ask, sorted) {
@@ -223,7 +138,7 @@ impl Walk {
     fn after_nothing_new(&mut self, ask: &Ask, sorted: &Sorted, short: bool) -> Next {
         let stuck = Stuck { limit: ask.limit, count: sorted.count, why: why(sorted) };
         let limit = usize::try_from(ask.limit).unwrap_or(usize::MAX);
-        let short = short && self.with_cursor(sorted.count) < limit;
+        let short = short && !self.is_full(sorted, limit);
         if self.must_filter(ask, sorted) {
             return self.filter_ourselves();
         }
@@ -235,13 +150,16 @@ impl Walk {
         match (self.goal, start) {
             (Goal::Beyond(last), _) => self.after_beyond(last, stuck, sorted, short),
             _ if !short => self.widen(stuck),
-            // Said once, of a chat of which something has been handed out, it is not believed.
+            // Said once, of a chat of which something has been handed out, it is not believed; nor behind `until`.
             (Goal::Page, _) if said_empty => self.go_on(Goal::Confirm(stuck)),
+            (Goal::First, _) if said_empty && self.asks_past_until() => {
+                self.go_on(Goal::Confirm(stuck))
+            }
             _ if said_empty => Next::End(End::ReachedStart),
             (Goal::Confirm(last), _) => self.after_confirm(start, last, stuck, sorted),
             (Goal::Widen(_), Start::FurtherBack(time)) => self.go_on(Goal::AtStart { time, stuck }),
             (_, Start::FurtherBack(_)) => self.widen(stuck),
-            (_, Start::Reached) if !self.may_be_cut_off(ask, sorted.count, short) => {
+            (_, Start::Reached) if !self.may_be_cut_off(ask, sorted, short) => {
                 Next::End(End::ReachedStart)
             }
             _ => self.go_on(Goal::Confirm(stuck)),
@@ -265,8 +183,6 @@ impl Walk {
             Start::Unknown if sorted.cursor_ignored => self.stalled(Stall::CursorIgnored),
             // A cap would have let something be seen.
             _ if last.count == 0 || self.is_whole(sorted) => Next::End(End::ReachedStart),
-            // A longer answer was given before, so this one is no cap's doing: some have been deleted.
-            _ if self.is_shorter_than_usual(stuck.count) => Next::End(End::ReachedStart),
             _ => self.look_beyond(stuck),
         }
     }
@@ -295,28 +211,20 @@ impl Walk {
     }
 
     fn after_beyond(&mut self, last: Stuck, stuck: Stuck, sorted: &Sorted, short: bool) -> Next {
-        let goes_on = self.goes_on();
-        let grows_no_longer = stuck.count > 0 && stuck.count <= last.count;
-        if sorted.cursor_ignored {
-            return self.stalled(Stall::CursorIgnored);
+        let grows = stuck.count == 0 || stuck.count > last.count;
+        match self.goes_on() {
+            _ if sorted.cursor_ignored => self.stalled(Stall::CursorIgnored),
+            false if short && self.is_whole(sorted) => Next::End(End::ReachedStart),
+            // Not even what has been handed out is there any more.
+            false if stuck.count == 0 && last.count == 0 => Next::End(End::ReachedStart),
+            false if !grows => self.go_on(Goal::Newest(stuck)),
+            // A cap would end it here; but so would a run of hidden messages, which can be longer than this.
+            _ => self.look_beyond(stuck),
         }
-        if short && !goes_on && self.is_whole(sorted) {
-            return Next::End(End::ReachedStart);
-        }
-        if grows_no_longer && !goes_on {
-            return self.go_on(Goal::Newest(stuck));
-        }
-        let capped = grows_no_longer
-            && self.server.page_length != PageLength::Uneven
-            && stuck.count + 1 >= self.server.longest;
-        if capped || stuck.limit >= limit_from(MOST_TIED) {
-            return self.stalled(stuck.why);
-        }
-        self.look_beyond(stuck)
     }
 
     fn look_beyond(&mut self, stuck: Stuck) -> Next {
-        let limit = self.more_than(stuck.limit);
+        let limit = self.more_than(stuck.limit).min(limit_from(MOST_TIED));
         if limit <= stuck.limit {
             return self.stalled_for_want_of_more(stuck.why);
         }
@@ -392,32 +300,13 @@ impl Walk {
         }
     }
 
-    fn goes_on(&self) -> bool {
+    pub(super) fn goes_on(&self) -> bool {
         matches!(self.start(), Start::FurtherBack(_))
     }
 
     /// Whether the next page is asked for a millisecond behind `until`, where many messages may stand.
     fn asks_past_until(&self) -> bool {
         self.position.cursor.is_none() && self.bounds.until.is_some()
-    }
-
-    fn all_came_back(&self, sorted: &Sorted) -> bool {
-        sorted.held >= self.position.ids().count()
-    }
-
-    /// Whether an answer that excludes nothing shows that there is nothing more at its time.
-    fn is_whole(&self, sorted: &Sorted) -> bool {
-        let capped =
-            matches!(self.server.page_length, PageLength::Capped(cap) if sorted.count >= cap);
-        let default = usize::try_from(DEFAULT_LIMIT).unwrap_or(usize::MAX);
-        // Which of the unreadable ones came back cannot be told for certain.
-        let uncertain = sorted.unreadable && sorted.count >= default;
-        self.all_came_back(sorted) && !capped && !uncertain
-    }
-
-    /// Whether no cap made an answer of so many messages, because there has been a longer one.
-    fn is_shorter_than_usual(&self, count: usize) -> bool {
-        self.server.page_length != PageLength::Uneven && count + 1 < self.server.longest
     }
 
     fn must_filter(&self, ask: &Ask, sorted: &Sorted) -> bool {

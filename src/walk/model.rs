@@ -87,7 +87,9 @@ impl Model {
     pub(crate) fn seeded_bounds(&self) -> Bounds {
         let mut rng = Rng::with_seed(self.seed ^ 0x5eed);
         let rng = &mut rng;
-        let page_size = *pick(rng, &[1, 2, 3, 7, 20, 50, 100, 1_000]);
+        // Around the size of the first group an end is hardest to tell.
+        let near_first_group = u32::try_from(self.first_group().len()).unwrap() + rng.u32(..3);
+        let page_size = *pick(rng, &[1, 2, 3, 7, 20, 50, 100, 1_000, near_first_group.max(1)]);
         let some_time = |rng: &mut Rng| {
             let time = self.messages.get(rng.usize(..self.messages.len().max(1)))?.time;
             (rng.u8(..4) == 0).then(|| Timestamp::from_millis(time + rng.i64(-3..4)))
@@ -272,15 +274,17 @@ fn seeded_rules(rng: &mut Rng, seed: u64, messages: &[ModelMessage], all_readabl
     ];
     let session_filters =
         [SessionFilter::BothApply, SessionFilter::SessionIgnored, SessionFilter::CursorIgnored];
-    let cursor_reading = *pick(
-        rng,
-        &[
-            CursorReading::ExcludesOneId,
-            CursorReading::CountsTheCursor,
-            CursorReading::StrictKeyset,
-        ],
-    );
-    if cursor_reading == CursorReading::CountsTheCursor {
+    // How many messages without an `_id` were counted and left out is not known.
+    let cursor_readings = [
+        CursorReading::ExcludesOneId,
+        CursorReading::CountsTheCursor,
+        CursorReading::StrictKeyset,
+        CursorReading::StrictKeysetAfterCounting,
+    ];
+    let cursor_reading = *pick(rng, &cursor_readings[..if all_readable { 4 } else { 3 }]);
+    if cursor_reading == CursorReading::CountsTheCursor
+        || cursor_reading == CursorReading::StrictKeysetAfterCounting
+    {
         // The one would never show anything but the cursor, the other is one short already.
         let apart = [LimitReading::Capped(1), LimitReading::OneShort];
         limit_readings.retain(|reading| !apart.contains(reading));
@@ -297,7 +301,12 @@ fn seeded_rules(rng: &mut Rng, seed: u64, messages: &[ModelMessage], all_readabl
                 TieOrder::ShuffledByLimit(seed),
             ],
         ),
-        page_order: if all_readable { *pick(rng, &page_orders) } else { PageOrder::Ascending },
+        // Counted and left out, what ties with the cursor is told by its place on the page alone.
+        page_order: if all_readable && cursor_reading != CursorReading::StrictKeysetAfterCounting {
+            *pick(rng, &page_orders)
+        } else {
+            PageOrder::Ascending
+        },
         session_filter: *pick(rng, &session_filters[..if all_readable { 3 } else { 1 }]),
         min_time,
         limit_reading: *pick(rng, &limit_readings),

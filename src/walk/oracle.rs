@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::model::{Model, ModelMessage, largest_tie};
 use super::{Bounds, End};
-use crate::testing::rulebook::{CursorReading, LimitReading, MinTime, PageOrder};
+use crate::testing::rulebook::{CursorReading, LimitReading, MinTime, PageOrder, SessionFilter};
 use crate::timestamp::Timestamp;
 
 /// What is wrong with what a walk handed out, newest first, and with its end: `None` for one that stalled or
@@ -63,11 +63,24 @@ pub(crate) fn is_passable(model: &Model, bounds: &Bounds) -> bool {
     // Without a place there is no cursor: a run of unreadable messages must fit on a page.
     // A page of nothing else may have been cut off.
     let readable = within(model, bounds).iter().any(|message| message.readable);
-    let sees_until =
-        bounds.until.is_none() || (model.rules.limit_reading == LimitReading::AsAsked && readable);
+    let sees_until = bounds.until.is_none()
+        || (model.rules.limit_reading == LimitReading::AsAsked
+            && !matches!(model.rules.min_time, MinTime::Fixed(_))
+            && readable);
     let room_for_unreadable = model.all_readable()
         || (sees_until && most > model.messages.len() + 1 && oldest_unreadable(model, bounds) < 49);
-    small_enough && room_for_ties && room_for_hidden && room_for_unreadable
+    small_enough
+        && room_for_ties
+        && room_for_hidden
+        && room_for_unreadable
+        && !counts_behind_until(model, bounds)
+}
+
+/// What stands a millisecond behind `until` may have been counted and left out, and nothing tells how much.
+fn counts_behind_until(model: &Model, bounds: &Bounds) -> bool {
+    let behind = bounds.until.map(|until| until.next_milli().as_millis());
+    model.rules.cursor_reading == CursorReading::StrictKeysetAfterCounting
+        && model.messages.iter().any(|message| Some(message.time) == behind)
 }
 
 /// The messages within bounds of time.
@@ -106,16 +119,36 @@ pub(crate) fn is_knowable(model: &Model, bounds: &Bounds) -> bool {
     if (model.hides() || cuts) && model.rules.empty_answer.is_some() {
         return false;
     }
-    // Hidden messages a millisecond behind the chat's first may fill a page of a server with a cap.
+    // Hidden messages a millisecond behind the chat's first may fill a page.
     let first = model.messages.first().map_or(0, |message| message.time);
     let behind = model.messages.iter().filter(|m| m.time == first + 1 && m.hidden).count();
-    if behind >= model.most_on_a_page() {
+    if behind >= model.most_on_a_page().min(bounds.page_size as usize) {
+        return false;
+    }
+    // How many of other sessions tie with the cursor, and were counted and left out, is not known.
+    let filters_itself = model.rules.session_filter != SessionFilter::BothApply
+        || matches!(model.rules.limit_reading, LimitReading::Refused { .. });
+    if bounds.bot_session.is_some()
+        && filters_itself
+        && model.rules.cursor_reading == CursorReading::StrictKeysetAfterCounting
+    {
+        return false;
+    }
+    if counts_behind_until(model, bounds) {
         return false;
     }
     // A page that holds as many of the oldest as a cap allows, the cursor among them, is all that there is or not.
-    if let (LimitReading::Capped(cap), CursorReading::CountsTheCursor) =
-        (model.rules.limit_reading, model.rules.cursor_reading)
-    {
+    let cap = match (model.rules.limit_reading, model.rules.cursor_reading) {
+        (
+            LimitReading::Capped(cap),
+            CursorReading::CountsTheCursor | CursorReading::StrictKeysetAfterCounting,
+        )
+        | (LimitReading::Refused { above: cap, .. }, CursorReading::StrictKeysetAfterCounting) => {
+            Some(cap)
+        }
+        _ => None,
+    };
+    if let Some(cap) = cap {
         let stated = model.rules.min_time == MinTime::Stated && bounds.bot_session.is_none();
         let group = if stated { model.first_group().len() } else { largest_tie(&model.messages) };
         if group as u64 >= cap || (!stated && cap < 50) {

@@ -65,7 +65,9 @@ fn walk(model: &Model, bounds: &Bounds, position: Position, limit: usize) -> Wal
             let filters = bounds.bot_session.is_none()
                 || model.rules.session_filter == SessionFilter::BothApply;
             if as_asked && filters && matches!(verdict.kept, Kept::AllAsTheyCame) {
-                assert_eq!(foreseen, walk.ask(), "{bounds:?}\n{model:?}");
+                // How many tie with the first message is not foreseen, where the last limit is trimmed.
+                let trimmed = bounds.max_messages.is_some() && walk.position().seen.len() > 1;
+                assert!(trimmed || foreseen == walk.ask(), "{bounds:?}\n{model:?}");
             }
             walked.foreseen += usize::from(foreseen == walk.ask());
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Answer, Ask, Walk};
+use super::{Answer, Ask, Goal, Walk};
 use crate::cursor::{Cursor, Key};
 use crate::id::MessageId;
 use crate::timestamp::Timestamp;
@@ -26,6 +26,8 @@ pub(super) struct Sorted {
     shows_place: bool,
     /// How many of the ids that the position remembers stood in the answer.
     pub(super) held: usize,
+    /// How many of what has been handed out did not, and may have been counted to `limit` before.
+    pub(super) left_out: usize,
     /// Whether a message without a place stood in the answer.
     pub(super) unreadable: bool,
     /// Whether a message older than `since` stood in the answer.
@@ -86,6 +88,11 @@ impl Walk {
             } else if !foreign {
                 sorted.kept.push(index);
             }
+        }
+        // What a cursor leaves out; where none does, all is shown.
+        if matches!(self.goal, Goal::Page | Goal::Widen(_)) {
+            let texts: usize = known.texts.values().sum();
+            sorted.left_out = texts + known.ids.len().saturating_sub(sorted.held);
         }
         sorted
     }

@@ -7,6 +7,7 @@ mod refused;
 mod rows;
 mod session;
 mod silence;
+mod stuck;
 
 use super::model::Model;
 use super::{Answer, Ask, Bounds, End, FAR_FUTURE, Goal, Kept, Next, Stall, Verdict, Walk};
@@ -52,6 +53,7 @@ fn run(millis: i64, count: usize) -> Vec<Key> {
 }
 
 /// A walk that is told one answer after the other.
+#[derive(Debug)]
 struct Told(Walk);
 
 impl Told {

@@ -133,6 +133,10 @@ async fn it_takes_every_liberty_that_the_reference_leaves() {
     assert_eq!(ids(&get(&short, &format!("{ALL}&limit=3")).await), ["c", "e"]);
     let counting = tied().cursor_reading(CursorReading::CountsTheCursor).start().await.unwrap();
     assert_eq!(ids(&get(&counting, "beforeTime=2&beforeId=c&limit=2").await), ["b"]);
+    let after_counting = CursorReading::StrictKeysetAfterCounting;
+    let keyset = tied().cursor_reading(after_counting).start().await.unwrap();
+    assert_eq!(ids(&get(&keyset, "beforeTime=2&beforeId=c").await), ["a", "b"]);
+    assert_eq!(ids(&get(&keyset, "beforeTime=2&beforeId=c&limit=3").await), ["b"]);
     let by_limit = tied().tie_order(TieOrder::ShuffledByLimit(1)).start().await.unwrap();
     let mut orders = std::collections::HashSet::new();
     for limit in 5..35 {

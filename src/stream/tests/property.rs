@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::error::ErrorKind;
 use crate::query::Messages;
 use crate::stream::{MessageStream, Stats};
-use crate::testing::rulebook::{CursorReading, LimitReading, PageOrder, SessionFilter, TieOrder};
+use crate::testing::rulebook::{LimitReading, PageOrder, SessionFilter, TieOrder};
 use crate::transport::scripted::{Reply, Scripted};
 use crate::walk::model::{CHAT, Model, SESSION};
 use crate::walk::{Bounds, End, oracle};
@@ -193,7 +193,7 @@ async fn stopped_anywhere_and_resumed_the_union_is_exact() {
             // them a message without a place stands.
             model.rules.session_filter = SessionFilter::BothApply;
         }
-        if model.rules.cursor_reading == CursorReading::StrictKeyset {
+        if model.rules.cursor_reading.orders_by_id() {
             // Among equal timestamps a keyset goes by an order that only its pages show: on any other
             // page, the middle of a group is no place to go on from.
             model.rules.page_order = PageOrder::Ascending;

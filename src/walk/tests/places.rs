@@ -1,5 +1,6 @@
 //! Messages without a readable `_id` or `timestamp`, and messages that come twice.
 
+use super::super::PageLength;
 use super::*;
 
 /// A walk whose last message handed out is `m` of 5,000, with one behind it that cannot be placed.
@@ -21,7 +22,7 @@ fn everything_that_is_dropped_is_counted() {
     let verdict = told.verdict(&keys, at(1_000));
     assert_eq!((verdict.kept, verdict.duplicates), (Kept::Only(vec![0]), 5));
     // What is there twice was counted once.
-    assert_eq!(told.0.server.longest, 5);
+    assert_eq!(told.0.server.page_length, PageLength::Capped(5));
 }
 
 #[test]

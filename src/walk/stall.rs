@@ -1,0 +1,67 @@
+//! Why a walk cannot go on, in words.
+
+use std::fmt;
+
+use crate::position::MOST_TIED;
+
+/// What stands in the way of a walk that cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stall {
+    /// Every answer holds nothing but messages of one timestamp that have been handed out.
+    Ties,
+    /// More messages share one timestamp than are remembered.
+    TooManyTies,
+    /// Every answer holds messages without a readable `_id` and `timestamp`, so there is no next cursor.
+    Unreadable,
+    /// Every answer is empty, though the chat is said to go on.
+    Empty,
+    /// The answers hold messages newer than was asked for.
+    CursorIgnored,
+    /// The server refused a `limit`, and a smaller one shows nothing new.
+    LimitRefused { limit: u32, status: u16 },
+}
+
+impl Stall {
+    /// What whoever is stopped by it can do.
+    pub(crate) fn advice(self) -> &'static str {
+        match self {
+            Self::Ties | Self::TooManyTies | Self::Unreadable => {
+                "to read what is older, begin anew with until() a millisecond before that time; what was \
+                 not shown of that time stays unread"
+            }
+            Self::Empty => "resume from the checkpoint later",
+            Self::CursorIgnored => "check the base URL and any proxy or cache on the way",
+            Self::LimitRefused { .. } => {
+                "to read what is older, begin anew with until() a millisecond before that time, or have \
+                 the server take a larger limit"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Stall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ties => {
+                f.write_str("more messages share one timestamp than the server puts on a page")
+            }
+            Self::TooManyTies => {
+                write!(f, "more than {MOST_TIED} messages share one timestamp")
+            }
+            Self::Unreadable => f.write_str(
+                "a whole page of messages has no readable `_id` and `timestamp`, so there is no cursor \
+                 to go on from",
+            ),
+            Self::Empty => f.write_str(
+                "the chat is said to begin earlier, but the server shows no message between",
+            ),
+            Self::CursorIgnored => {
+                f.write_str("the server sends the same messages whatever the cursor")
+            }
+            Self::LimitRefused { limit, status } => write!(
+                f,
+                "the server refused a limit of {limit} with {status}, and a smaller one shows nothing new"
+            ),
+        }
+    }
+}
