@@ -66,7 +66,7 @@ impl RateLimit {
     }
 
     pub(super) fn bucket(self) -> Bucket {
-        Bucket { held: self.burst, filled: Instant::now(), limit: self }
+        Bucket { held: self.burst, filled: tokio::time::Instant::now().into_std(), limit: self }
     }
 }
 

@@ -24,7 +24,7 @@ pub struct RecordedRequest {
     pub bot_session: Option<String>,
     /// The headers, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// When it came.
+    /// When it came, by tokio's clock: paused, it stands still for the server too.
     pub received: Instant,
     /// Whether the [rate limit](super::RateLimit) refused it.
     pub refused: bool,
@@ -58,7 +58,7 @@ impl RecordedRequest {
             limit: None,
             before: None,
             bot_session: None,
-            received: Instant::now(),
+            received: tokio::time::Instant::now().into_std(),
             refused: false,
         };
         request.limit = request.value("limit").and_then(|text| number(&text));
