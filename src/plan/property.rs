@@ -3,7 +3,7 @@
 
 mod chat;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -228,7 +228,7 @@ fn most_requests(chat: &Chat, case: &Case, walked: &Walked) -> usize {
 fn check(chat: &Chat, case: &Case, walked: &Walked, stop: &Stop) -> Result<bool, String> {
     let bounds = &case.settings.bounds;
     let time = |id: &MessageId| chat.times[id];
-    let unique: HashSet<&MessageId> = walked.handed_out.iter().collect();
+    let unique: BTreeSet<&MessageId> = walked.handed_out.iter().collect();
     // When its neighbours change, a message without a readable timestamp is not known again for certain.
     let certain = |id: &&MessageId| !chat.changed || !chat.unreadable.contains(*id);
     let count = walked.handed_out.iter().filter(certain).count();
@@ -251,7 +251,7 @@ fn check(chat: &Chat, case: &Case, walked: &Walked, stop: &Stop) -> Result<bool,
     if times.iter().any(|time| *time < since || *time > until) {
         return Err("a message is out of bounds".into());
     }
-    let in_session: HashSet<&str> =
+    let in_session: BTreeSet<&str> =
         chat.model.messages.iter().filter(|m| m.in_session).map(|m| m.id.as_str()).collect();
     // Behind hidden messages a longer answer is asked for, and may bring more than a page.
     let widens = chat.model.hides() || chat.model.rules.empty_answer.is_some();

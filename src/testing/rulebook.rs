@@ -234,25 +234,21 @@ impl Rules {
     }
 
     fn order_ties<R: Row>(&self, rows: &[R], counted: &mut [usize], asked: &Asked<'_>) {
-        let by_id = |a: &usize, b: &usize| {
-            let (a, b) = (&rows[*a], &rows[*b]);
-            (a.timestamp(), a.id()).cmp(&(b.timestamp(), b.id()))
-        };
-        let mut shuffle = |salt: u64| {
-            counted.sort_by_key(|index| {
-                let row = &rows[*index];
-                let salted = [&salt.to_le_bytes(), row.id().as_bytes()].concat();
-                (row.timestamp(), fingerprint(&salted))
-            });
-        };
-        match self.tie_order {
-            _ if self.cursor_reading.orders_by_id() => counted.sort_by(by_id),
-            TieOrder::ById => counted.sort_by(by_id),
-            TieOrder::AsGiven => {}
-            TieOrder::ByIdDescending => counted
-                .sort_by(|a, b| rows[*a].timestamp().cmp(&rows[*b].timestamp()).then(by_id(b, a))),
-            TieOrder::Shuffled(seed) => shuffle(seed ^ asked.number.rotate_left(32)),
-            TieOrder::ShuffledByLimit(seed) => shuffle(seed ^ asked.limit.rotate_left(32)),
+        for ties in counted.chunk_by_mut(|a, b| rows[*a].timestamp() == rows[*b].timestamp()) {
+            let id = |index: &usize| rows[*index].id();
+            let mut shuffle = |salt: u64| {
+                ties.sort_by_cached_key(|index| {
+                    fingerprint(&[&salt.to_le_bytes(), id(index).as_bytes()].concat())
+                });
+            };
+            match self.tie_order {
+                _ if self.cursor_reading.orders_by_id() => ties.sort_by(|a, b| id(a).cmp(id(b))),
+                TieOrder::ById => ties.sort_by(|a, b| id(a).cmp(id(b))),
+                TieOrder::AsGiven => {}
+                TieOrder::ByIdDescending => ties.sort_by(|a, b| id(b).cmp(id(a))),
+                TieOrder::Shuffled(seed) => shuffle(seed ^ asked.number.rotate_left(32)),
+                TieOrder::ShuffledByLimit(seed) => shuffle(seed ^ asked.limit.rotate_left(32)),
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a walk through a chat of the model must hand out, and what it cannot know.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::model::{Model, ModelMessage, largest_tie};
 use super::{Bounds, End};
@@ -17,7 +17,7 @@ pub(crate) fn check(
 ) -> Result<(), &'static str> {
     let require =
         |holds: bool, otherwise: &'static str| if holds { Ok(()) } else { Err(otherwise) };
-    let unique: HashSet<usize> = handed_out.iter().copied().collect();
+    let unique: BTreeSet<usize> = handed_out.iter().copied().collect();
     require(unique.len() == handed_out.len(), "a message came twice")?;
     let readable: Vec<usize> =
         handed_out.iter().copied().filter(|index| model.messages[*index].readable).collect();

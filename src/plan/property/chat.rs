@@ -1,6 +1,6 @@
 //! A chat that changes while it is walked, over the model of the server.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 
@@ -19,15 +19,15 @@ pub(super) struct Chat {
     pub(super) model: Model,
     latest: ChatTime,
     number: u64,
-    pub(super) times: HashMap<MessageId, i64>,
+    pub(super) times: BTreeMap<MessageId, i64>,
     /// What was there from the first request on, and was not deleted.
-    pub(super) lasting: HashSet<MessageId>,
+    pub(super) lasting: BTreeSet<MessageId>,
     pub(super) changed: bool,
     deleted: bool,
     /// Whether the server hid messages, or told the start of the chat wrong.
     pub(super) odd: bool,
     pub(super) largest_tie: usize,
-    pub(super) unreadable: HashSet<MessageId>,
+    pub(super) unreadable: BTreeSet<MessageId>,
 }
 
 impl Chat {
