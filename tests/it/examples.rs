@@ -130,11 +130,13 @@ async fn an_export_that_is_refused_leaves_what_there_is() {
     for chat in ["00", "A b"] {
         assert!(!run("export", &server, &[chat, "-o", output]).await.success);
     }
-    // A walk that stops half way.
-    let mut faults = 0;
-    let failing = server_with(50).faults(move |_, _| {
-        faults += 1;
-        (faults > 5).then(|| Fault::status(404))
+    // A walk that stops half way. How many requests come before depends on what is asked for ahead.
+    let messages = conversation(50);
+    let (middle, end) =
+        (messages[30].timestamp().as_millis(), messages[49].timestamp().as_millis());
+    let failing = server_with(50).faults(move |request, _| {
+        let (time, _) = request.before.as_ref()?;
+        (middle..=end).contains(time).then(|| Fault::status(404))
     });
     let failing = failing.start().await.unwrap();
     let arguments = [CHAT, "-o", output, "--page-size", "10"];
