@@ -11,8 +11,8 @@ use crate::timestamp::Timestamp;
 /// What has been handed out, oldest first: everything older than `floor`, and of what is not, the messages
 /// that are listed. It does not grow with the history.
 ///
-/// Without a lookback, `floor` is the newest timestamp handed out: the endpoint cannot be asked for what is
-/// newer, so the messages of that time come again and are known by their ids.
+/// Without a lookback, `floor` is the newest timestamp handed out that is not dated in the future: the endpoint cannot
+/// be asked for what is newer, so the messages of that time come again and are known by their ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SyncPosition {
     pub(crate) newest: Option<Timestamp>,
@@ -33,33 +33,33 @@ pub(crate) struct UnplacedAt {
     pub(crate) not_after: Option<Timestamp>,
 }
 
-/// How far behind the newest message the floor stays.
+/// How far the floor may rise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Horizon {
-    /// When the look began. A message dated later must not move the floor past the present, or what comes
-    /// now would be lost.
+    /// When the look began. A message dated later does not move the floor, or what comes now would be lost.
     pub(crate) now: Timestamp,
     pub(crate) lookback: Duration,
 }
 
 impl Horizon {
-    /// The floor behind `newest`.
-    fn floor(self, newest: Timestamp) -> Timestamp {
+    /// The floor behind these messages. Time passes between two looks, so nothing but what has been handed out tells how
+    /// far it may rise: never `now` itself.
+    fn floor(self, handed_out: &[Key]) -> Option<Timestamp> {
+        let times = handed_out.iter().filter_map(Key::timestamp);
+        let newest = times.filter(|time| *time <= self.now).max()?;
         let lookback = i64::try_from(self.lookback.as_millis()).unwrap_or(i64::MAX);
-        Timestamp::from_millis(newest.min(self.now).as_millis().saturating_sub(lookback))
+        Some(Timestamp::from_millis(newest.as_millis().saturating_sub(lookback)))
     }
 }
 
 impl SyncPosition {
     /// Moves on over messages handed out: the last of these keys first.
     pub(crate) fn advance(&mut self, handed_out: &[Key], horizon: Horizon) {
-        let newest = handed_out.iter().filter_map(Key::timestamp).max().max(self.newest);
-        self.newest = newest;
-        let Some(newest) = newest else {
-            self.remember_unplaced(handed_out);
-            return;
-        };
-        self.raise_floor(horizon.floor(newest));
+        let newest = handed_out.iter().filter_map(Key::timestamp).max();
+        self.newest = self.newest.max(newest);
+        if let Some(floor) = horizon.floor(handed_out) {
+            self.raise_floor(floor);
+        }
         self.remember_unplaced(handed_out);
         for key in handed_out {
             match key {

@@ -12,6 +12,7 @@ mod faults;
 mod hostile;
 mod pace;
 mod readings;
+mod recipes;
 mod runtimes;
 mod traits;
 

@@ -8,6 +8,7 @@ use fastrand::Rng;
 use super::{Chat, NO_LOOKBACK, at, oldest_first, settings};
 use crate::plan::Plan;
 use crate::position::{Horizon, MOST_TIED, SyncPosition};
+use crate::timestamp::Timestamp;
 use crate::walk::End;
 
 const BASE: i64 = 1_600_000_000_000;
@@ -57,6 +58,17 @@ fn look(
     horizon: Horizon,
     again: bool,
 ) -> (Vec<String>, usize, usize) {
+    look_for(usize::MAX, chat, position, horizon, again)
+}
+
+/// The same, by somebody who stops after so many messages.
+fn look_for(
+    mut enough: usize,
+    chat: &mut Chat,
+    position: &mut SyncPosition,
+    horizon: Horizon,
+    again: bool,
+) -> (Vec<String>, usize, usize) {
     (chat.requests, chat.received) = (0, 0);
     let mut plan = Plan::new(settings(50, 1), oldest_first(position.clone()));
     if again {
@@ -65,8 +77,13 @@ fn look(
     let mut new = Vec::new();
     loop {
         while let Some(chunk) = plan.take() {
-            position.advance(&chunk.keys, horizon);
-            new.extend(chunk.messages.into_iter().rev());
+            let count = enough.min(chunk.messages.len());
+            enough -= count;
+            position.advance(&chunk.keys[chunk.keys.len() - count..], horizon);
+            new.extend(chunk.messages.into_iter().rev().take(count));
+            if enough == 0 {
+                return (new, chat.requests, chat.received);
+            }
         }
         let Some((id, ask)) = plan.ask() else { break };
         let page = chat.answer(&ask);
@@ -168,14 +185,35 @@ fn a_message_dated_in_the_future_does_not_hide_what_comes_now() {
     chat.add(BASE + 900_000_000, "future".to_owned());
     chat.add(BASE + 10, "n0".to_owned());
     assert_eq!(look(&mut chat, &mut position, now(20), false).0, ["n0", "future"]);
-    assert_eq!(position.floor, Some(at(BASE + 20)));
+    assert_eq!(position.floor, Some(at(BASE + 10)));
     chat.add(BASE + 30, "n1".to_owned());
     chat.add(BASE + 35, "n2".to_owned());
     assert_eq!(look(&mut chat, &mut position, now(40), true).0, ["n1", "n2"]);
-    chat.add(BASE + 39, "n3".to_owned());
-    // NOTE: that one came late, by a clock that is right: it is what a lookback is for.
-    chat.add(BASE + 40, "n4".to_owned());
+    chat.add(BASE + 34, "n3".to_owned());
+    // NOTE: `n3` came late, by a clock that is right: it is what a lookback is for. `n4` came in time, and a clock that is
+    // ahead of the server's hides it no more than a future message does.
+    chat.add(BASE + 36, "n4".to_owned());
     assert_eq!(look(&mut chat, &mut position, now(50), true).0, ["n4"]);
+}
+
+#[test]
+fn a_look_that_stops_behind_a_message_of_the_future_goes_on_where_it_stopped() {
+    for lookback in [0, 20] {
+        let lookback = Duration::from_millis(lookback);
+        let now = |millis| Horizon { now: at(BASE + millis), lookback };
+        let (mut chat, mut position) = known(1);
+        chat.add(BASE + 900_000_000, "future".to_owned());
+        assert_eq!(look(&mut chat, &mut position, now(20), false).0, ["future"]);
+        for n in 1..=4 {
+            chat.add(BASE + 100 * n, format!("n{n}"));
+        }
+        let first = look_for(1, &mut chat, &mut position, now(1_000), true).0;
+        let rest = look(&mut chat, &mut position, now(2_000), false).0;
+        assert_eq!(
+            (first, rest),
+            (vec!["n1".to_owned()], ["n2", "n3", "n4"].map(String::from).to_vec())
+        );
+    }
 }
 
 #[test]
@@ -230,8 +268,8 @@ fn every_message_is_found_once_whatever_comes_between_the_looks() {
         for step in 0..25 {
             now += rng.i64(1_000..100_000);
             for index in 0..[0, 0, 0, 1, 2, 7, 49, 50, 51, 130, 600][rng.usize(..11)] {
-                let floor = position.newest.map_or(0, |n| n.as_millis().min(now) - lookback);
-                let late = lookback > 0 && rng.u8(..3) == 0;
+                let floor = position.floor.map_or(0, Timestamp::as_millis);
+                let late = lookback > 0 && floor > 0 && rng.u8(..3) == 0;
                 let ahead = if rng.u8(..50) == 0 { 10_000_000 } else { 0 };
                 let time = if late { floor + rng.i64(0..lookback) } else { now - rng.i64(0..900) };
                 let time = if rng.bool() { time / 1_000 * 1_000 } else { time } + ahead;
@@ -241,11 +279,19 @@ fn every_message_is_found_once_whatever_comes_between_the_looks() {
             }
             let horizon =
                 Horizon { now: at(now), lookback: Duration::from_millis(lookback as u64) };
-            let (new, ..) = look(&mut chat, &mut position, horizon, step % 2 == 1);
+            let enough = if step < 24 && rng.bool() { rng.usize(1..100) } else { usize::MAX };
+            let again = step % 2 == 1;
+            let (new, ..) = look_for(enough, &mut chat, &mut position, horizon, again);
+            let stopped = new.len() == enough;
             for id in new {
                 assert!(found.insert(id), "seed {seed}: found twice");
             }
-            assert_eq!(found.len(), chat.messages.len(), "seed {seed}, step {step}");
+            assert!(
+                stopped || found.len() == chat.messages.len(),
+                "seed {seed}, step {step}: {} of {}",
+                found.len(),
+                chat.messages.len()
+            );
         }
     }
 }
