@@ -322,7 +322,7 @@ impl<M> Plan<M> {
         self.end
     }
 
-    /// The parts that can be taken now.
+    /// The parts that can be taken now, as far as `max_messages` lets them go out.
     pub(crate) fn ready_parts(&self) -> impl Iterator<Item = &[M]> {
         let newest_first = self.newest_first();
         let mut open = self.end.is_none();
@@ -331,14 +331,20 @@ impl<M> Plan<M> {
             open &= window.is_complete();
             was_open && (newest_first || open)
         });
-        in_order.flat_map(Window::messages)
+        let mut left =
+            self.remaining.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        in_order.flat_map(move |window| window.messages(newest_first)).filter_map(move |part| {
+            let count = left.min(part.len());
+            left -= count;
+            let going_out =
+                if newest_first { part.get(part.len() - count..) } else { part.get(..count) };
+            going_out.filter(|messages| !messages.is_empty())
+        })
     }
 
     /// The messages that can be taken now.
     pub(crate) fn ready(&self) -> impl Iterator<Item = &M> {
-        let most =
-            self.remaining.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
-        self.ready_parts().flatten().take(most)
+        self.ready_parts().flatten()
     }
 
     /// The last message that was read in a window.

@@ -190,9 +190,11 @@ impl<M> Window<M> {
         self.bytes
     }
 
-    /// The messages held, part by part.
-    pub(crate) fn messages(&self) -> impl Iterator<Item = &[M]> {
-        self.parts.iter().map(|part| part.messages.as_slice())
+    /// The messages held, part by part, in the order of handing out.
+    pub(crate) fn messages(&self, newest_first: bool) -> impl Iterator<Item = &[M]> {
+        let count = self.parts.len();
+        let places = (0..count).map(move |n| if newest_first { n } else { count - 1 - n });
+        places.filter_map(|place| self.parts.get(place)).map(|part| part.messages.as_slice())
     }
 
     pub(crate) fn parts(&self) -> usize {

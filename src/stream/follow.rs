@@ -11,15 +11,17 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::error::Error;
 use crate::runtime::{Runtime, Runtimes, no_runtime};
 
-/// Counts from its first poll, which follows the end of the last look.
+/// Ends so long after the last look did, however late it is polled.
 pub(super) struct Rest {
-    every: Duration,
+    until: Instant,
     sleep: Option<(Arc<Runtime>, Pin<Box<Sleep>>)>,
 }
 
 impl Rest {
-    pub(super) fn new(every: Duration) -> Self {
-        Self { every, sleep: None }
+    pub(super) fn new(looked: Instant, every: Duration) -> Self {
+        // Beyond what a clock can say, a century is as good as for ever.
+        let until = looked.checked_add(every).unwrap_or_else(|| looked + CENTURY);
+        Self { until, sleep: None }
     }
 
     /// Ready when it is time to look again. In another runtime it goes on until the same moment.
@@ -33,15 +35,7 @@ impl Rest {
             let Some(runtime) = runtimes.current() else {
                 return Poll::Ready(Err(no_runtime()));
             };
-            let until = match &self.sleep {
-                Some((_, sleep)) => sleep.deadline(),
-                None => {
-                    let now = Instant::now();
-                    // Beyond what a clock can say, a century is as good as for ever.
-                    now.checked_add(self.every).unwrap_or_else(|| now + CENTURY)
-                }
-            };
-            self.sleep = Some((runtime, Box::pin(sleep_until(until))));
+            self.sleep = Some((runtime, Box::pin(sleep_until(self.until))));
         }
         match &mut self.sleep {
             Some((_, sleep)) => sleep.as_mut().poll(cx).map(Ok),

@@ -150,7 +150,8 @@ impl<T> PageStream<T> {
     /// ```
     #[must_use]
     pub fn progress(&self) -> Option<f64> {
-        if self.is_caught_up() || self.end().is_some_and(|end| end != End::Failed) {
+        let is_over = self.end().is_some_and(|end| end != End::Failed);
+        if is_over || self.is_caught_up() || self.pages.has_been_caught_up() {
             return Some(1.0);
         }
         self.progress

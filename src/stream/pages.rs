@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
 
 use super::flight::{Flight, Landing};
 use super::follow::Rest;
@@ -78,6 +79,10 @@ pub(super) struct Pages<T> {
     standing: Standing,
     /// When the present look began.
     now: Timestamp,
+    /// How many looks came before it.
+    looks: u64,
+    /// When the last answer came.
+    answered: Instant,
     chat_span: Option<Span>,
     stats: Stats,
 }
@@ -127,6 +132,8 @@ impl<T> Pages<T> {
             failures: Vec::new(),
             standing: source.standing,
             now,
+            looks: 0,
+            answered: Instant::now(),
             chat_span: None,
             stats: Stats::default(),
         }
@@ -185,7 +192,9 @@ impl<T> Pages<T> {
                 self.stats.discarded += 1;
             }
             self.state = match self.follow {
-                Some(every) if end == End::ReachedNewest => State::Resting(Rest::new(every)),
+                Some(every) if end == End::ReachedNewest => {
+                    State::Resting(Rest::new(self.answered, every))
+                }
                 _ => State::Ended(end),
             };
             return true;
@@ -199,6 +208,7 @@ impl<T> Pages<T> {
 
     fn look_again(&mut self) {
         self.now = Timestamp::now();
+        self.looks += 1;
         if let Standing::OldestFirst { position, .. } = &self.standing {
             self.plan.look_again(position.clone());
         }
@@ -278,6 +288,10 @@ impl<T> Pages<T> {
         else {
             return;
         };
+        let bytes = self.plan.bytes() + flight.fetch.bytes();
+        if in_hand && bytes > self.endpoint.max_body_bytes {
+            return;
+        }
         let window = flight.window;
         let foreseen = first_cursor(flight.fetch.head())
             .and_then(|first| self.plan.foresee(window, &flight.ask, &first));
@@ -327,6 +341,11 @@ impl<T> Pages<T> {
             State::Running => self.plan.end() == Some(End::ReachedNewest),
             State::Failed(_) => false,
         }
+    }
+
+    /// Whether an earlier look has reached the newest message.
+    pub(super) fn has_been_caught_up(&self) -> bool {
+        self.looks > 0
     }
 
     /// How many messages wait to be handed out.

@@ -1,5 +1,7 @@
 //! What becomes of an answer.
 
+use tokio::time::Instant;
+
 use super::Pages;
 use crate::chat_time::{ChatTime, Span};
 use crate::error::{Cause, Error, ErrorKind};
@@ -15,6 +17,7 @@ impl<T> Pages<T> {
     pub(super) fn take_in(&mut self, (flight, outcome): Landed) {
         flight.add_to(&mut self.stats);
         self.may_ask = true;
+        self.answered = Instant::now();
         let Flight { window, ask, fetch, .. } = flight;
         let span = fetch.span().clone();
         let _entered = span.enter();
