@@ -11,8 +11,8 @@
 //!
 //! If the client's pace allows it, `Idle` leads to `Sending` at once. Two more transitions lead back:
 //!
-//! - `Sending` leads to itself when a connection that was kept alive turns out to be closed before any of the
-//!   answer was read.
+//! - `Sending` leads to `Idle`, and so to a new request, when a connection that was kept alive turns out to be
+//!   closed before any of the answer was read.
 //! - Every state leads to `Idle` when the fetch is polled in another runtime.
 
 mod patience;
@@ -213,7 +213,7 @@ impl FetchProjection<'_> {
         };
         let left = self.endpoint.pace.asked_to_wait(now);
         if self.retries.is_too_long(left) {
-            // The check runs when the wait begins and when its timer ends, not at every poll.
+            // The page does not fail at once. It first waits for its turn for as long as the policy allows.
             let patience = since.checked_add(self.retries.longest_to_wait()).unwrap_or(at);
             if patience <= now {
                 *self.waited = self.waited.saturating_add(now.saturating_duration_since(since));

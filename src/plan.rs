@@ -10,6 +10,7 @@
 //!
 //! Windows stand in a *row*, in the order in which they are handed out. No window overlaps another. So each
 //! message goes out once and in its place, whatever is read in whatever order:
+//!
 //! ```text
 //!            older ◀──────────────── time ────────────────▶ newer
 //! newest first     [ unread   ][ reading ··▓▓▓][ reading ▓▓]▶ goes out as it comes

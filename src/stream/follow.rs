@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::error::Error;
 use crate::runtime::{Runtime, Runtimes, no_runtime};
 
-/// Counts from its first poll, which follows the end of the last look.
+/// The wait until the next look. It begins with its first poll, which comes after the end of the last look.
 pub(super) struct Rest {
     every: Duration,
     sleep: Option<(Arc<Runtime>, Pin<Box<Sleep>>)>,
@@ -22,7 +22,7 @@ impl Rest {
         Self { every, sleep: None }
     }
 
-    /// Ready when it is time to look again. In another runtime it goes on until the same moment.
+    /// Ready when it is time to look again. In another runtime, the rest goes on until the same moment.
     pub(super) fn poll(
         &mut self,
         runtimes: &Runtimes,
@@ -37,7 +37,7 @@ impl Rest {
                 Some((_, sleep)) => sleep.deadline(),
                 None => {
                     let now = Instant::now();
-                    // Beyond what a clock can say, a century is as good as for ever.
+                    // If the clock cannot represent that time, the rest is a century.
                     now.checked_add(self.every).unwrap_or_else(|| now + CENTURY)
                 }
             };
