@@ -152,7 +152,7 @@ enum Goal {
 /// What is known of the answer that brought nothing new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stuck {
-    /// The `limit` to ask for next. With the goal `AtStart`, the `limit` that the answer had.
+    /// The `limit` to ask for next. With the goal `AtStart`, the last `limit` asked for at this cursor.
     limit: u32,
     /// How many messages the last answer held.
     count: usize,
