@@ -94,7 +94,7 @@ object! {
         agent: AgentName = "agent",
         /// How far it has come.
         status: Status = "status",
-        /// Its earlier statuses.
+        /// The changes of its status so far.
         status_history: Vec<StatusChange> = "statusHistory",
         /// The bot session it belongs to.
         bot_session_id: BotSessionId = "botSessionId",

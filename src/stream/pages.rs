@@ -255,8 +255,8 @@ impl<T> Pages<T> {
         }
     }
 
-    /// Begins the requests of another runtime again here, because they would not wake anybody here. Each must
-    /// be polled.
+    /// Makes sure that requests from another runtime are polled again here, because that runtime would not wake
+    /// this task.
     fn move_here(&mut self) {
         if self.runtime.as_ref().is_some_and(|runtime| runtime.is_current()) {
             return;
