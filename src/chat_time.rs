@@ -1,4 +1,4 @@
-//! When a chat began and last went on, as the server states it with every answer.
+//! The times of a chat's first and latest message, as the server states them with every answer.
 
 use crate::timestamp::Timestamp;
 

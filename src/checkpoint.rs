@@ -1,4 +1,4 @@
-//! The checkpoint: where a walk stands, as a line that outlives the process.
+//! The checkpoint: where a walk stands, as a line of text that outlives the process.
 
 mod line;
 
@@ -112,8 +112,8 @@ impl FromStr for Checkpoint {
     /// that this crate wrote, or was cut or altered since.
     fn from_str(line: &str) -> Result<Self, Error> {
         read_fields(line)
-            // Written again it must be the very same line: that checks the checksum, and leaves no
-            // second spelling of a number.
+            // The checkpoint, written again, must give exactly the same line. This checks the checksum, and
+            // rejects any second spelling of a number.
             .filter(|checkpoint| checkpoint.to_string() == line)
             .ok_or_else(|| {
                 Error::invalid_request(
@@ -123,7 +123,8 @@ impl FromStr for Checkpoint {
     }
 }
 
-// NOTE: not by way of `From<Checkpoint> for String`: with that, a checkpoint would be taken wherever an id is.
+// NOTE: `From<Checkpoint> for String` must not exist. With it, a checkpoint would be accepted wherever an id
+// is.
 impl Serialize for Checkpoint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -237,7 +238,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100_000))]
 
-        /// A line that was cut, spliced or replaced by noise is an error, or the very same checkpoint.
+        /// A line that was cut, spliced or replaced by noise is an error, or still reads as the same
+        /// checkpoint.
         #[test]
         fn no_text_leads_to_a_panic(
             noise in string_regex("[a-z0-9:,@-]{0,8}|\\PC{0,8}").unwrap(),
@@ -251,7 +253,7 @@ mod tests {
             let end = (start + length).min(line.len());
             let mut changed = format!("{}{noise}{}", &line[..start], &line[end..]);
             if checksummed {
-                // The checksum is no secret: behind it every field stands on its own.
+                // The checksum is not secret. With a right checksum, each field must still be checked.
                 let fields = changed[..changed.rfind(':').map_or(0, |colon| colon + 1)].to_owned();
                 changed = format!("{fields}{:016x}", fingerprint(fields.as_bytes()));
             }

@@ -1,4 +1,4 @@
-//! The way to one Texter project: its address, its token, and how patiently it is asked.
+//! The way to one Texter project: its address, its token, and how patiently the client asks.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -43,21 +43,20 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// A client from environment variables: `TEXTER_BASE_URL`, or else `TEXTER_PROJECT`, and `TEXTER_TOKEN`. An empty variable
-    /// counts as not set.
+    /// A client from the environment variables `TEXTER_BASE_URL` (or else `TEXTER_PROJECT`) and `TEXTER_TOKEN`. An empty
+    /// variable counts as not set.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when a variable is missing or cannot be used, as in
-    /// [`ClientBuilder::build`].
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when a variable is missing or cannot be used (see
+    /// [`ClientBuilder::build`]).
     pub fn from_env() -> Result<Self, Error> {
         ClientBuilder::from_env()?.build()
     }
 
-    /// A query for the messages of one chat. Nothing is sent yet.
-    ///
-    /// `chat` is the chat's `_id`: 1 to 256 characters of `a-z` and `0-9`. With any other id, the stream's first and only item
-    /// is an `Err` of kind [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
+    /// A query for the messages of one chat. Nothing is sent yet. `chat` is the chat's `_id`: 1 to 256 characters of
+    /// `a-z` and `0-9`. With any other id, the stream's only item is an `Err` of kind
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
     ///
     /// # Examples
     ///
@@ -98,7 +97,6 @@ impl Client {
         Self { endpoint: Arc::new(Endpoint { retry, ..Endpoint::new(base, transport) }) }
     }
 
-    /// The same with so many requests a second.
     #[cfg(test)]
     pub(crate) fn with_pace(self, requests_per_second: f64) -> Self {
         let Endpoint { base, transport, retry, .. } = &*self.endpoint;
@@ -129,7 +127,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Describes a [`Client`]. Every setter replaces what was set before; [`build`](Self::build) checks it all.
+/// Describes a [`Client`]. A setter replaces what was set before. [`build`](Self::build) checks all values.
 #[derive(Debug, Default)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct ClientBuilder {
@@ -144,7 +142,7 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// What [`Client::from_env`] takes from the environment, for a client that is to have more set than that.
+    /// A builder with the values that [`Client::from_env`] takes from the environment, to which you can add others.
     ///
     /// # Errors
     ///
@@ -189,11 +187,9 @@ impl ClientBuilder {
         self
     }
 
-    /// The address of the API: everything before `/messages/…`, with or without a trailing slash. It stands in place of a
-    /// project.
-    ///
-    /// Plain `http` is taken only to this machine itself, because the token is not encrypted there. Such requests do not go
-    /// through a proxy from the environment, because the proxy could read the token.
+    /// The address of the API: everything before `/messages/…`, with or without a trailing slash. It replaces a project.
+    /// Plain `http` is accepted only to this machine itself, because the token is not encrypted there. These requests do
+    /// not go through a proxy from the environment, because the proxy could read the token.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -212,21 +208,18 @@ impl ClientBuilder {
         self
     }
 
-    /// The longest that one attempt may take, from connecting to the last byte. Default 60 seconds.
+    /// The longest that one attempt may take, from connecting to the last byte. Default 60 seconds. Zero is refused.
     ///
-    /// It covers a connection that is not made, an answer that does not begin, silence in the middle of a body, and a server
-    /// that sends one byte a second. Time during which you do not poll does not count. Time during which the request waits for
-    /// its turn does not count either. Zero is refused.
+    /// It covers a connection that is not made, an answer that does not begin, silence in a body, and a server that
+    /// sends one byte a second. Time without polls does not count. The wait for a turn does not count.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The longest body that is taken, in bytes after decompression. Default 64 MiB. Zero is refused.
-    ///
-    /// The bytes are counted as they arrive. A longer body is an error of kind
-    /// [`BodyTooLarge`](crate::ErrorKind::BodyTooLarge). Reading ahead stops while the bodies of the pages that wait add up to more
-    /// than this.
+    /// The longest body that is accepted, in bytes after decompression. Default 64 MiB. Zero is refused. A longer body
+    /// is an error of kind [`BodyTooLarge`](crate::ErrorKind::BodyTooLarge). Reading ahead stops while the bodies of the
+    /// pages that wait add up to more than this.
     pub fn max_body_bytes(mut self, bytes: u64) -> Self {
         self.max_body_bytes = Some(bytes);
         self
@@ -356,7 +349,7 @@ fn project_url(project: &str) -> Result<Url, Error> {
     checked_base_url(&format!("https://{project}.texterchat.com/server/api/v2"))
 }
 
-/// NOTE: no error here quotes the URL: it may hold a password.
+/// NOTE: no error here quotes the URL, because the URL may hold a password.
 fn checked_base_url(text: &str) -> Result<Url, Error> {
     let refused = |why| Err(Error::invalid_request(why));
     let Ok(mut url) = Url::parse(text) else {

@@ -1,4 +1,4 @@
-//! What the endpoint takes as its cursor, and where a message stands.
+//! The endpoint's cursor, and the place of a message.
 
 use crate::id::MessageId;
 use crate::timestamp::Timestamp;
@@ -12,12 +12,12 @@ pub struct Cursor {
     pub id: MessageId,
 }
 
-/// Where one message of a page stands in the order of the chat.
+/// The place of one message in the order of the chat, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
-    /// It has a readable timestamp and `_id`, fit to be asked for.
+    /// The message has a readable timestamp and `_id` that can be asked for.
     Placed(Cursor),
-    /// It has none; a fingerprint of its JSON text is all there is to know it again by.
+    /// The message has no readable place. Only this fingerprint of its JSON text can recognise it again.
     Unplaced(u64),
 }
 

@@ -1,4 +1,4 @@
-//! Where the messages are asked for, and how patiently.
+//! The endpoint that the client asks, and how patiently.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use crate::runtime::Runtimes;
 use crate::transport::Transport;
 use crate::walk::Ask;
 
-/// The messages endpoint of one project (page "Get Messages of a Chat").
+/// The messages endpoint of one project.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     /// Everything before `/messages/…`.
     pub(crate) base: Url,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) retry: RetryPolicy,
-    /// For one attempt, from connect to last byte.
+    /// The time for one attempt, from connecting to the last byte.
     pub(crate) timeout: Duration,
     pub(crate) max_body_bytes: u64,
-    /// Those that the client is used in.
+    /// The runtimes in which the client is used.
     pub(crate) runtimes: Runtimes,
     pub(crate) pace: Arc<Pace>,
 }
 
 impl Endpoint {
-    /// With the defaults.
+    /// An endpoint with the defaults.
     pub(crate) fn new(base: Url, transport: Arc<dyn Transport>) -> Self {
         Self {
             base,
@@ -40,7 +40,7 @@ impl Endpoint {
         }
     }
 
-    /// The URL of one request. It is always built here, on the base, so the token goes to no other host.
+    /// The URL of one request. Every URL is built here from the base, so the token goes to no other host.
     pub(crate) fn url(&self, chat: &str, bot_session: Option<&str>, ask: &Ask) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {

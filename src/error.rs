@@ -1,7 +1,7 @@
-//! The one error type: what failed, for which chat and cursor, and what to do about it.
+//! The only error type: what failed, for which chat and cursor, and what to do about it.
 //!
-//! NOTE: no text of a message and no token may enter an `Error`, so the messages of `serde_json`, which
-//! quote the values that they stumble over, are never stored; only where in the body they stood.
+//! NOTE: no text of a message and no token may enter an `Error`. The messages of `serde_json` quote values of
+//! the JSON. So an `Error` stores only the line and column.
 
 mod cause;
 mod context;
@@ -44,7 +44,8 @@ pub enum ErrorKind {
     /// 404: there is no such chat, or the address leads elsewhere. Never retried.
     NotFound,
     /// 429: the client asked too often. Or another request of this client was told to wait for longer than
-    /// [`max_retry_after`](crate::RetryPolicy::max_retry_after), and this one had to wait with it. Retried, but not before `Retry-After` is over.
+    /// [`max_retry_after`](crate::RetryPolicy::max_retry_after), and this request had to wait with it. Retried,
+    /// but not before `Retry-After` is over.
     RateLimited,
     /// 5xx: the server failed. 500, 502, 503 and 504 are retried: reading twice changes nothing.
     Server,
@@ -59,8 +60,8 @@ pub enum ErrorKind {
     BodyTooLarge,
     /// A body that is not a page of this endpoint, such as a proxy's HTML. Never retried.
     MalformedPage,
-    /// One message that cannot be read. The others of its page are unharmed and the stream goes on. Never
-    /// retried: the page as such arrived.
+    /// One message that cannot be read. The other messages of its page are not affected, and the stream goes
+    /// on. Never retried, because the page itself arrived.
     MalformedMessage,
     /// The stream cannot get past what the server answers without repeating or losing messages. The error says why. Never
     /// retried, because the server would answer the same.
@@ -116,10 +117,10 @@ struct Inner {
 
 /// Which page of the chat was being read.
 enum Page {
-    /// None: nothing was asked for.
+    /// No page: nothing was asked for.
     None,
     First,
-    /// The one that begins before this message.
+    /// The page that begins before this message.
     Before(Cursor),
 }
 
@@ -162,7 +163,8 @@ impl Error {
         error
     }
 
-    /// One message that cannot be read; `detail` names the fault without quoting the message, `path` the field.
+    /// One message that cannot be read. `detail` names the fault without quoting the message. `path` is the
+    /// field.
     pub(crate) fn malformed_message(
         detail: impl Into<Cow<'static, str>>,
         raw: &str,
@@ -192,7 +194,7 @@ impl Error {
         self
     }
 
-    /// Adds to what failed.
+    /// Adds a note to the description of what failed.
     pub(crate) fn with_note(mut self, note: &str) -> Self {
         self.0.detail.to_mut().push_str(note);
         self
@@ -210,10 +212,10 @@ impl Error {
         self
     }
 
-    /// Names the chat and the page that was being read: the one behind this message, or the first.
+    /// Names the chat and the page that was being read. The page is the one behind this message, or the first.
     ///
-    /// NOTE: this is a message that the server has sent, not what a request was given as its cursor, which may be
-    /// made up.
+    /// NOTE: `behind` is a message that the server has sent. The cursor of a request may be made up, so it is
+    /// not used.
     pub(crate) fn at(mut self, chat: &ChatId, behind: Option<&Cursor>) -> Self {
         self.0.page = behind.cloned().map_or(Page::First, Page::Before);
         self.of(chat)
@@ -223,7 +225,7 @@ impl Error {
     ///
     /// # Examples
     ///
-    /// What can be told of one failed page:
+    /// What you can learn of one failed page:
     ///
     /// ```
     /// # use futures::StreamExt;
@@ -284,8 +286,8 @@ impl Error {
         }
     }
 
-    /// Whether the server closed a connection that had been kept alive before it answered: then the request
-    /// may go out again, at no cost of an attempt.
+    /// Whether the server closed a kept-alive connection before it answered. Then the request may be sent again
+    /// without counting as an attempt.
     pub(crate) fn was_unanswered(&self) -> bool {
         self.0.cause == Some(Cause::Unanswered)
     }
@@ -297,11 +299,10 @@ impl Error {
         self.0.attempts
     }
 
-    /// The JSON text of a message that could not be read ([`ErrorKind::MalformedMessage`]), as it came; or of the part
-    /// of one that [`Json::parse`](crate::Json::parse) could not.
+    /// The JSON text of a message that could not be read ([`ErrorKind::MalformedMessage`]), as it came. For
+    /// [`Json::parse`](crate::Json::parse), the text of the part that could not be parsed.
     ///
-    /// This is the only place where the text of a message can be had from an error. Bytes in it that were no UTF-8
-    /// are replaced by U+FFFD.
+    /// Nothing else in an error gives the text of a message. Bytes that were not UTF-8 are replaced by U+FFFD.
     ///
     /// # Examples
     ///
@@ -327,7 +328,7 @@ impl Error {
             ErrorKind::InvalidRequest if self.0.status.is_some() => {
                 "check the chat id, the session and the bounds"
             }
-            // The detail of a request that was never sent says itself what to change.
+            // The description of a request that was never sent already says what to change.
             ErrorKind::InvalidRequest => "",
             ErrorKind::Unauthorized => "check the token: it is wrong or was withdrawn",
             ErrorKind::Forbidden => "give the token the scope View all chats",
@@ -358,7 +359,7 @@ impl Error {
                 "see raw_message(), or leave such messages out by skip_malformed(); the stream goes on"
             }
             ErrorKind::MalformedMessage => "see raw_message()",
-            // The cause has its own.
+            // The cause has its own advice.
             ErrorKind::Stalled => "what came before is complete",
         }
     }

@@ -1,4 +1,5 @@
-//! One page with its retries: a state machine, waiting for its turn ⇄ sending ⇄ waiting.
+//! Fetches one page, with its retries. It is a state machine: waiting for its turn ⇄ sending ⇄ waiting after a
+//! failure.
 //!
 //! ```text
 //!   Idle ──▶ Queued ──▶ Sending ── 200 ──▶ Reading ── the last byte ──▶ the outcome: Idle
@@ -8,9 +9,11 @@
 //!    └──── the wait is over ─── Waiting
 //! ```
 //!
-//! Where the client's pace lets it, `Idle` leads to `Sending` at once. Two more ways lead back: from `Sending` to
-//! itself, when a connection that had been kept alive closed with nothing of the answer read, and from wherever it is
-//! to `Idle`, when it is polled in another runtime.
+//! If the client's pace allows it, `Idle` leads to `Sending` at once. Two more transitions lead back:
+//!
+//! - `Sending` leads to `Idle`, and so to a new request, when a connection that was kept alive turns out to be
+//!   closed before any of the answer was read.
+//! - Every state leads to `Idle` when the fetch is polled in another runtime.
 
 mod patience;
 
@@ -34,20 +37,20 @@ use crate::runtime::{Runtime, no_runtime};
 use crate::transport::{Body, Response, Sending};
 use patience::Patience;
 
-/// The most room made for a body before it arrives, whatever length its server announces.
+/// The most memory that is reserved for a body before it arrives, whatever length the server announces.
 const MOST_ROOM: u64 = 1024 * 1024;
 
 pin_project! {
     #[project = StateProjection]
     enum State {
-        /// Nothing is under way: before an attempt, and after the outcome. A poll asks for a turn, which leads to
-        /// `Sending`, or to `Queued` if others are to send before.
+        /// Nothing is under way, before an attempt and after the outcome. A poll asks for a turn. That leads to
+        /// `Sending`, or to `Queued` if other requests are to be sent before.
         Idle,
-        /// It is not its turn yet. The turn leads to `Sending`.
+        /// The request waits for its turn. The turn leads to `Sending`.
         Queued { since: Instant, #[pin] called: Sleep },
-        /// A request is on its way, or its answer has not begun. An answer with status 200 leads to `Reading`; a
-        /// refusal to `Idle`, as does a connection that turns out to be closed; any other failure to `Waiting` or, for
-        /// good, to `Idle`.
+        /// A request has been sent and its answer has not begun. An answer with status 200 leads to `Reading`.
+        /// A refusal leads to `Idle`, and so does a connection that turns out to be closed. Any other failure
+        /// leads to `Waiting`, or to `Idle` if the page is given up.
         Sending {
             sending: Sending,
             #[pin]
@@ -62,44 +65,45 @@ pin_project! {
 }
 
 pin_project! {
-    /// Asks for one page until it is here or given up.
+    /// Asks for one page until it has arrived or is given up.
     ///
-    /// Dropping it aborts the request, and gives its turn to the next. It may be left unpolled for as long as one
-    /// likes: that time does not count.
+    /// Dropping a fetch aborts the request, and the next request gets the turn. A fetch may stay unpolled for
+    /// any length of time. That time does not count.
     ///
-    /// It may be polled in another tokio runtime than before: then what is under way is begun anew there, because
-    /// timers and connections of the old one do not wake it, or are gone. Outside of any runtime it fails.
+    /// A fetch may be polled in another tokio runtime than before. Then the request under way begins again
+    /// there, because the old runtime's timers and connections do not wake the fetch, or are gone. Outside of
+    /// any runtime, a fetch fails.
     #[project = FetchProjection]
     pub(crate) struct Fetch {
         #[pin]
         state: State,
         endpoint: Arc<Endpoint>,
-        // Where the state was begun.
+        // The runtime in which the state was begun.
         runtime: Option<Arc<Runtime>>,
         url: Url,
         retries: Retries,
         place: Place,
-        // The time in the queue that is over.
+        // The time that was spent in the queue before.
         waited: Duration,
         requests: u32,
-        // What was left of the present attempt's time when it was sent again, because a connection that was kept alive
-        // had been closed. That happens once an attempt.
+        // The time that was left of the present attempt when its request was sent again, because a connection
+        // that was kept alive had been closed. An attempt sends its request again at most once.
         sent_again: Option<Duration>,
         body: Vec<u8>,
         other_type: Option<String>,
         bytes: u64,
         began: Option<Instant>,
         attempt_began: Option<Instant>,
-        // For the present attempt.
+        // The time allowed for the present attempt.
         timeout: Duration,
-        // The time that the attempts and waits before the present one were allowed and took.
+        // The time that counts for the attempts and waits before the present attempt.
         spent: Duration,
         span: Span,
     }
 }
 
 impl Fetch {
-    /// Sends nothing before the first poll.
+    /// Makes a fetch. It sends nothing before the first poll.
     pub(crate) fn new(endpoint: &Arc<Endpoint>, url: Url, span: Span) -> Self {
         Self {
             state: State::Idle,
@@ -127,7 +131,7 @@ impl Fetch {
         self.requests
     }
 
-    /// How long it has been waiting for its turn.
+    /// How long the page has waited for its turns.
     pub(crate) fn waited(&self) -> Duration {
         match &self.state {
             State::Queued { since, .. } => self.waited.saturating_add(since.elapsed()),
@@ -135,12 +139,12 @@ impl Fetch {
         }
     }
 
-    /// How many bytes of bodies have arrived, decompressed, those of failed attempts included.
+    /// How many bytes of bodies have arrived, after decompression. Bodies of failed attempts count too.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// What has arrived so far of the body that is arriving.
+    /// The part of the body that has arrived so far.
     pub(crate) fn head(&self) -> &[u8] {
         &self.body
     }
@@ -153,7 +157,7 @@ impl Fetch {
         self.began.map(|began| began.elapsed()).unwrap_or_default()
     }
 
-    /// Adds to a body's fault what the server calls the body, if that is something else than JSON.
+    /// Adds the body's content type to the error, if that is not JSON.
     pub(crate) fn name_type(&self, error: Error) -> Error {
         match &self.other_type {
             Some(other) if error.kind() == ErrorKind::MalformedPage => {
@@ -165,7 +169,7 @@ impl Fetch {
 }
 
 impl FetchProjection<'_> {
-    /// Sees to it that the state belongs to the runtime that this is called in.
+    /// Makes sure that the state belongs to the runtime in which this is called.
     fn move_here(&mut self) -> Result<(), Error> {
         if self.runtime.as_ref().is_some_and(|runtime| runtime.is_current()) {
             return Ok(());
@@ -184,7 +188,7 @@ impl FetchProjection<'_> {
                 let (since, called) = (*since, sleep_until(called.deadline()));
                 self.state.set(State::Queued { since, called });
             }
-            // The same attempt, with all of its time.
+            // This is the same attempt, but it gets all of its time again.
             StateProjection::Sending { .. } | StateProjection::Reading { .. } => {
                 self.state.set(State::Idle);
             }
@@ -192,7 +196,7 @@ impl FetchProjection<'_> {
         Ok(())
     }
 
-    /// Sends if it is its turn, or waits for that.
+    /// Sends the request if it is its turn. Otherwise waits for the turn.
     fn take_turn(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         let now = Instant::now();
         let since = match self.state.as_mut().project() {
@@ -209,7 +213,7 @@ impl FetchProjection<'_> {
         };
         let left = self.endpoint.pace.asked_to_wait(now);
         if self.retries.is_too_long(left) {
-            // Told so once in a while, and not at every poll.
+            // The page does not fail at once. It first waits for its turn for as long as the policy allows.
             let patience = since.checked_add(self.retries.longest_to_wait()).unwrap_or(at);
             if patience <= now {
                 *self.waited = self.waited.saturating_add(now.saturating_duration_since(since));
@@ -242,14 +246,14 @@ impl FetchProjection<'_> {
         self.endpoint.transport.send(self.url.clone())
     }
 
-    /// Goes on to the body, if there is one worth reading.
+    /// Goes on to the body if the status is 200. Otherwise returns the failure.
     fn receive(&mut self, response: Response, turn: Turn, left: Duration) -> Result<(), Failure> {
         self.span.record("status", response.status);
         let failure = || Error::from_status(response.status).with_retry_after(response.retry_after);
         match response.status {
             429 => return Err(Failure::Refused(failure(), turn)),
             503 if response.retry_after.is_some() => return Err(Failure::Refused(failure(), turn)),
-            // What a server that failed could have taken is not known.
+            // An answer from 500 on says nothing about the pace that the server accepts.
             500.. => return Err(failure().into()),
             _ => self.endpoint.pace.answered(turn, Instant::now()),
         }
@@ -260,7 +264,7 @@ impl FetchProjection<'_> {
         self.check_length(length)?;
         self.body.reserve(usize::try_from(length.min(MOST_ROOM)).unwrap_or(0));
         *self.other_type = response.other_type;
-        // The time is one for the whole attempt.
+        // One time limit covers the whole attempt, so the body gets what is left.
         self.state.set(State::Reading { body: response.body, patience: Patience::new(left) });
         Ok(())
     }
@@ -287,13 +291,13 @@ impl FetchProjection<'_> {
         *self.spent = self.spent.saturating_add(took.unwrap_or_default().min(*self.timeout));
     }
 
-    /// Waits for the next attempt, or for the next turn; gives the error back if there is to be none.
+    /// Waits for the next attempt or the next turn. Returns the error if there will be none.
     fn fail(&mut self, failure: Failure) -> Result<(), Error> {
         let now = Instant::now();
         self.end_attempt(now);
         *self.sent_again = None;
         let (error, wait, next) = match failure {
-            // All requests of the client wait, and this one with them in the queue.
+            // All requests of the client wait in the queue, this one too.
             Failure::Refused(error, turn) => {
                 let jitter = self.retries.random();
                 let pause = self.endpoint.pace.refused(turn, error.retry_after(), jitter, now);
@@ -318,7 +322,7 @@ impl FetchProjection<'_> {
         Ok(())
     }
 
-    /// The outcome, when the page is given up.
+    /// Gives the page up and returns the error.
     fn give_up(&mut self, error: Error) -> Poll<Result<Vec<u8>, Error>> {
         self.state.set(State::Idle);
         let elapsed = self.began.map(|began| began.elapsed()).unwrap_or_default();
@@ -328,7 +332,7 @@ impl FetchProjection<'_> {
 
 /// Why an attempt failed.
 enum Failure {
-    /// The server asks for fewer requests. That counts by its time only.
+    /// The server asks for fewer requests. The refusal counts by the time it takes, not as an attempt.
     Refused(Error, Turn),
     Other(Error),
 }
@@ -339,7 +343,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// The span of one page; what is not known yet is recorded when it is.
+/// The span of one page. Values that are not known yet are recorded later.
 pub(crate) fn page_span(chat: &str, before: Option<&crate::cursor::Cursor>, limit: u32) -> Span {
     let span = tracing::debug_span!(
         "page",
@@ -398,7 +402,7 @@ impl Future for Fetch {
                             tracing::debug!("the connection had closed; the request is sent again");
                             *this.sent_again = Some(patience.left());
                             this.end_attempt(Instant::now());
-                            // A request like any other: it waits for its turn.
+                            // The request that is sent again waits for its turn, like any other.
                             this.state.set(State::Idle);
                             Ok(())
                         }

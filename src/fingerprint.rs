@@ -1,7 +1,7 @@
 //! A stable fingerprint of bytes, for what is written into checkpoints.
 
-/// FNV-1a with 64 bits: the same on every platform and in every version, which the standard library's
-/// hashers do not promise. Against accidents, not against an adversary.
+/// FNV-1a with 64 bits. It is the same on every platform and in every version. The standard library's hashers
+/// do not promise this. It protects against accidents, not against an attacker.
 pub(crate) fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

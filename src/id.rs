@@ -1,8 +1,8 @@
-//! Identifiers and other short strings of the API, each a type of its own, made from a `String` or a `&str` and
-//! turned back into a `String`. They keep any text: what the server sends must survive.
+//! Identifiers and other short strings of the API. Each is a type of its own, made from a `String` or a `&str`
+//! and turned back into a `String`. They keep any text, because nothing that the server sends may be lost.
 //!
-//! How they are stored is private: today a string of up to 24 bytes, which is exactly the length of the
-//! API's ids and ISO dates, lies inside the value itself and costs no allocation.
+//! How they are stored is private. At present, a string of up to 24 bytes lies inside the value itself and
+//! costs no allocation. The API's ids and ISO dates are exactly that long.
 
 use std::borrow::Borrow;
 use std::convert::Infallible;
@@ -48,7 +48,7 @@ macro_rules! short_string {
             }
         }
 
-        /// So that what takes an `impl Into` takes one by reference too.
+        /// A function that takes an `impl Into` can so take a reference, too.
         impl From<&$name> for $name {
             fn from(text: &$name) -> Self {
                 text.clone()
@@ -61,8 +61,7 @@ macro_rules! short_string {
             }
         }
 
-        /// Takes any text, as `From<&str>` does: whether the endpoint can be asked for an id is checked where it
-        /// is asked for.
+        /// Takes any text, as `From<&str>` does. The id is checked later, when the endpoint is asked for it.
         impl FromStr for $name {
             type Err = Infallible;
 
@@ -112,7 +111,7 @@ macro_rules! short_string {
 short_string! {
     /// The `_id` of a message, unique within Texter.
     ///
-    /// Opaque: the reference's own examples are not all hexadecimal.
+    /// It is opaque: do not read a meaning into its characters. Not every id is hexadecimal.
     MessageId
 }
 short_string! {
@@ -137,8 +136,8 @@ short_string! {
     BotSessionId
 }
 short_string! {
-    /// The provider's own id of a message (`channelInfo.id`, such as WhatsApp's `wamid…`): the only one
-    /// that a webhook about a status change carries.
+    /// The provider's own id of a message (`channelInfo.id`, such as WhatsApp's `wamid…`). A webhook about a
+    /// status change carries only this id.
     ProviderMessageId
 }
 short_string! {
@@ -156,7 +155,7 @@ short_string! {
     AgentName
 }
 short_string! {
-    /// A title, payload or other text of a button, list or postback, which are short as a rule.
+    /// A title, payload or other text of a button, list or postback. These texts are usually short.
     ShortText
 }
 short_string! {
@@ -165,22 +164,21 @@ short_string! {
 }
 
 impl IsoDateTime {
-    /// The moment it stands for, rounded down to the millisecond; `None` if it cannot be read.
+    /// The moment that the text stands for, rounded down to the millisecond. `None` if the text cannot be read.
     #[must_use]
     pub fn to_timestamp(&self) -> Option<Timestamp> {
         Timestamp::from_iso_8601(self.as_str())
     }
 }
 
-/// No id of the API comes near this length (the longest in its reference, a session's, has 64). A longer
-/// one would only make a request line that servers refuse.
+/// The longest id that may be asked for. No id of the API comes near this length: the longest in the reference
+/// has 64 characters. A longer one would only make a request line that servers refuse.
 pub(crate) const MAX_ID_LENGTH: usize = 256;
 
-/// Whether an id can be asked for: `^[a-z0-9]+$`, as page "Get Messages of a Chat" demands of `beforeId`
-/// and `botSessionId`.
+/// Whether an id can be asked for. The endpoint demands `^[a-z0-9]+$` of `beforeId` and `botSessionId`.
 pub(crate) fn is_well_formed(id: &str) -> bool {
     (1..=MAX_ID_LENGTH).contains(&id.len())
-        // Without an early return, so that many bytes are looked at in one go.
+        // There is no early return, so that the compiler can check many bytes at once.
         && id.bytes().fold(true, |well, byte| well & (byte.is_ascii_lowercase() | byte.is_ascii_digit()))
 }
 

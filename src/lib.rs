@@ -109,8 +109,8 @@
 //! - **Lazy.** Only a poll sends a request. Without [`prefetch`](Messages::prefetch) and [`concurrency`](Messages::concurrency),
 //!   a poll sends none while messages of the last page are still to be handed out.
 //! - **Exactly once.** Each message comes once, whatever shares a timestamp and however the server pages.
-//! - **Never a silent end.** The stream ends when it has reached what you asked for ([`End`]). If the server cannot be got
-//!   past, that is an error of kind [`Stalled`](ErrorKind::Stalled).
+//! - **Never a silent end.** The stream ends when it has reached what you asked for ([`End`]). If the walk
+//!   cannot get past what the server sends, you get an error of kind [`Stalled`](ErrorKind::Stalled).
 //! - **One pace.** A rate limit belongs to the token. So all streams of a client and its clones share one pace, first come,
 //!   first served.
 //! - **Cancel safe.** Dropping a pending `next()` loses nothing and sends nothing twice. Dropping the stream aborts its
@@ -143,8 +143,9 @@
 //! does not count either.
 //!
 //! **Rate limits.** A 429, or a 503 with `Retry-After`, holds all streams of the client. They wait as long as
-//! `Retry-After` says, plus a random wait, so that they do not all come back at once. A refusal does not count as an
-//! attempt, but its time counts towards the two minutes. If `Retry-After` is longer than a minute, the page fails at once with [`Error::retry_after`] set.
+//! `Retry-After` says, plus a random wait, so that they do not all come back at once. A refusal does not count
+//! as an attempt, but its time counts towards the two minutes. If `Retry-After` is longer than a minute, the
+//! page fails at once with [`Error::retry_after`] set.
 //!
 //! **After a failed page.** The messages before it are handed out, then one `Err` comes, then `None` for ever. No request is
 //! sent any more, so no combinator can spin on the error. [`MessageStream::resume`] goes on in place; a [`Checkpoint`] goes on
@@ -252,7 +253,7 @@ pub use timestamp::ConvertTimestampError;
 pub use timestamp::{ParseTimestampError, Timestamp};
 pub use walk::End;
 
-/// The README's code is compiled and run with the documentation's.
+/// The README's code is compiled and run together with the examples of the documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

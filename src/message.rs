@@ -1,4 +1,4 @@
-//! The message model (page "The Message object"): typed, yet losing no field.
+//! The message model. It is typed, and it loses no field.
 
 mod field;
 mod json;
@@ -28,9 +28,9 @@ pub use vocabulary::{Channel, ChatStatus, Direction, MediaKind, MessageKind, Sta
 object! {
     /// One message of a chat.
     ///
-    /// Regular messages carry the conversation; system messages ([`is_system`](Self::is_system)) record
-    /// assignments and status changes and have no direction, status or content. Only `id` and `timestamp`
-    /// are always there.
+    /// Regular messages carry the conversation. System messages ([`is_system`](Self::is_system)) record
+    /// assignments and status changes. They have no direction, status or content. Only `id` and `timestamp` are
+    /// always there.
     ///
     /// Serialising gives back the JSON value that came, with unknown fields. Only a known field that came as `null` is
     /// left out. Deserialising needs `serde_json`, because free-form parts are kept as JSON text.
@@ -59,42 +59,42 @@ object! {
         [
             /// `_id`: unique within Texter.
             id: MessageId = "_id" as AskableId,
-            /// When it was created, in epoch milliseconds; never negative.
+            /// When it was created, in epoch milliseconds. Never negative.
             timestamp: Timestamp = "timestamp" as AskableTimestamp,
         ]
         /// The chat it belongs to.
         parent_chat: ChatId = "parent_chat",
         /// The channel of the conversation.
         chat_channel_info: ChatChannelInfo = "chatChannelInfo",
-        /// What the provider knows it by.
+        /// The provider's own data about the message, such as its id.
         channel_info: ChannelInfo = "channelInfo",
         /// When it was last updated, as an ISO 8601 text.
         updated_at: IsoDateTime = "updatedAt",
-        /// `type`: what it is made of. System messages may lack it.
+        /// `type`: the kind of content. System messages may lack it.
         kind: MessageKind = "type",
-        /// Its text, of most text, buttons, list and special messages.
+        /// Its text. Most text, buttons, list and special messages have one.
         text: String = "text",
-        /// Its items, of a media message.
+        /// The items of a media message.
         media: Vec<Media> = "media",
-        /// Its buttons, of a buttons message.
+        /// The buttons of a buttons message.
         buttons: Vec<Button> = "buttons",
-        /// Its list, of a list message.
+        /// The list of a list message.
         list: Box<List> = "list",
-        /// The customer's choice, of a postback.
+        /// The customer's choice in a postback message.
         postback: Box<Postback> = "postback",
-        /// vCard-like objects, of a contacts message.
+        /// The vCard-like objects of a contacts message.
         contacts: Vec<Json> = "contacts" as parts::Contacts,
         /// An object whose shape the reference does not document.
         location: Json = "location" as json::Object,
         /// A channel's own object, such as a template send.
         special: Json = "special" as json::Object,
-        /// Which way it went.
+        /// Whether it came from the customer or went to the customer.
         direction: Direction = "direction",
         /// Who sent an outgoing message, such as `Bot`.
         agent: AgentName = "agent",
         /// How far it has come.
         status: Status = "status",
-        /// How it came there.
+        /// The changes of its status so far.
         status_history: Vec<StatusChange> = "statusHistory",
         /// The bot session it belongs to.
         bot_session_id: BotSessionId = "botSessionId",
@@ -104,14 +104,14 @@ object! {
         context: Json = "context",
         /// Reactions to it, in a shape that the reference does not document.
         reactions: Json = "reactions",
-        /// Whether it records an assignment or a status change; see [`is_system`](Self::is_system).
+        /// Whether it records an assignment or a status change. See [`is_system`](Self::is_system).
         system_message: bool = "systemMessage",
-        /// What the chat became, on a system message.
+        /// The chat's new status, in a system message.
         new_chat_status: ChatStatus = "newChatStatus",
     }
 }
 
-/// An `_id` that can be asked for as `beforeId`; another would leave the walk no way on.
+/// An `_id` that can be asked for as `beforeId`. With any other `_id`, the walk could not go on.
 struct AskableId(MessageId);
 
 impl Default for AskableId {
@@ -213,8 +213,7 @@ impl Message {
         self.system_message == Some(true)
     }
 
-    /// The provider's message id (`channelInfo.id`), the only one that a webhook about a status change
-    /// carries.
+    /// The provider's message id (`channelInfo.id`). A webhook about a status change carries only this id.
     #[must_use]
     pub fn provider_id(&self) -> Option<&str> {
         Some(self.channel_info.as_ref()?.id.as_ref()?.as_str())

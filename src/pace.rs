@@ -1,4 +1,5 @@
-//! Whose turn it is to send: what all streams of a client share, because a server's rate limit belongs to the token.
+//! Decides whose turn it is to send. All streams of a client share one pace, because a server's rate limit
+//! belongs to the token.
 //!
 //! ```text
 //!   a request ──▶ free? ── yes ──▶ sent ── answered ──▶ the pace grows
@@ -7,9 +8,10 @@
 //!                 queue ── first ───┘
 //! ```
 //!
-//! There is no task behind it. Whoever waits has a timer of its own; the first in the queue is woken when it gets there,
-//! and whoever is polled at its time takes the turn. One that was called and does not come is passed over after a moment,
-//! and is back in its old place when it is polled again.
+//! There is no task behind the queue. Each waiting request has a timer of its own. The first in the queue is
+//! woken when it becomes the first. A request that is polled at its time takes the turn. If a request whose
+//! time has come is not polled, it is passed over after a moment. When it is polled again, it is back in its
+//! old place.
 
 mod limit;
 #[cfg(test)]
@@ -25,10 +27,10 @@ use tokio::time::Instant;
 use limit::Limit;
 pub(crate) use limit::Turn;
 
-/// How long a turn is kept for somebody who does not poll.
+/// How long a turn is kept for a request that nobody polls.
 const MOMENT: Duration = Duration::from_millis(10);
 
-/// A change of the pace that is worth telling.
+/// The pace must have grown by this factor before it is reported again.
 const TOLD: f64 = 1.25;
 
 /// The pace of one client.
@@ -38,33 +40,33 @@ pub(crate) struct Pace(Mutex<Shared>);
 #[derive(Debug)]
 struct Shared {
     limit: Limit,
-    /// Who waits, in the order of arrival.
+    /// The waiting requests, in the order of arrival.
     queue: BTreeMap<u64, Waker>,
     arrivals: u64,
-    /// Since when the first of the queue is the first.
+    /// Since when the present first in the queue has been the first.
     first_since: Instant,
-    /// The pace that was told last.
+    /// The pace that was reported last.
     told: Option<f64>,
 }
 
-/// A place in the queue. It is kept from one request of a page to the next, and given up when it is dropped.
+/// A place in the queue. A page keeps its place from one request to the next. Dropping the place gives it up.
 #[derive(Debug)]
 pub(crate) struct Place {
     pace: Arc<Pace>,
     number: Option<u64>,
 }
 
-/// What somebody who wants to send is told.
+/// The answer to a request that wants to be sent.
 #[derive(Debug)]
 pub(crate) enum Call {
-    /// It may send now.
+    /// The request may be sent now.
     Now(Turn),
-    /// It has to ask again at this time, or when it is woken.
+    /// The request has to ask again at this time, or when it is woken.
     Later(Instant),
 }
 
 impl Pace {
-    /// At most so many requests a second, or as many as the server allows.
+    /// Makes a pace of at most this many requests a second. With `None`, it is as fast as the server allows.
     pub(crate) fn new(requests_per_second: Option<f64>) -> Self {
         Self(Mutex::new(Shared {
             limit: Limit::new(requests_per_second),
@@ -79,13 +81,13 @@ impl Pace {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How much is left of the time that the server asked to wait.
+    /// How much is left of the time for which the server asked to wait.
     pub(crate) fn asked_to_wait(&self, now: Instant) -> Duration {
         let asked = self.shared().limit.asked();
         asked.map(|until| until.saturating_duration_since(now)).unwrap_or_default()
     }
 
-    /// The server answered a request, with a page or with a refusal of the request itself (400, 401, 404).
+    /// Notes that the server answered a request, with a page or by refusing the request itself (400, 401, 404).
     pub(crate) fn answered(&self, turn: Turn, now: Instant) {
         let mut shared = self.shared();
         let free = shared.limit.free();
@@ -98,8 +100,8 @@ impl Pace {
         tell(news);
     }
 
-    /// The server refused a request, and may have asked to wait. Tells for how long nothing goes out. `jitter` is
-    /// between 0 and 1.
+    /// Notes that the server refused a request, and for how long it asked to wait, if it did. Returns for how
+    /// long nothing is sent. `jitter` is between 0 and 1.
     pub(crate) fn refused(
         &self,
         turn: Turn,
@@ -117,7 +119,7 @@ impl Pace {
 }
 
 impl Shared {
-    /// Takes somebody out of the queue. Whoever is the first of it then is so from this time on.
+    /// Takes a request out of the queue. If another becomes the first, it counts as the first since `since`.
     fn leave(&mut self, number: u64, since: Instant) -> Option<Waker> {
         if self.first() == Some(number) {
             self.first_since = since;
@@ -125,16 +127,16 @@ impl Shared {
         self.queue.remove(&number)
     }
 
-    /// The turn of this place, if it has come. Whoever leaves the queue is in `gone`.
+    /// The turn of this place, if it has come. Wakers of requests that were passed over go into `gone`.
     fn turn(&mut self, number: u64, now: Instant, gone: &mut Vec<Waker>) -> Call {
         let free = self.limit.free().unwrap_or(now);
-        // Whoever was called and did not come is passed over.
+        // A request whose time has come and that nobody polls is passed over.
         while let Some(first) = self.first().filter(|first| *first != number) {
             let over = free.max(self.first_since) + MOMENT;
             if now < over {
                 break;
             }
-            // Whoever comes next has had its own timer for that time.
+            // The next request has had its own timer for that time.
             gone.extend(self.leave(first, over));
         }
         let before = self.queue.range(..number).count();
@@ -142,7 +144,7 @@ impl Shared {
             gone.extend(self.leave(number, now));
             return Call::Now(self.limit.send(now));
         }
-        // By then all before it have had their moment, if none of them comes.
+        // By then each request before it has had its moment, even if none of them was polled.
         let moments = MOMENT.saturating_mul(u32::try_from(before).unwrap_or(u32::MAX));
         Call::Later(if before == 0 { free } else { free.max(self.first_since) + moments })
     }
@@ -151,7 +153,7 @@ impl Shared {
         self.queue.keys().next().copied()
     }
 
-    /// The new pace, if it is another than was told.
+    /// The new pace, if it has changed enough to be reported.
     fn news(&mut self) -> Option<f64> {
         let rate = self.limit.rate()?;
         let is_news = self.told.is_none_or(|told| rate < told || rate > told * TOLD);
@@ -170,7 +172,7 @@ impl Place {
         Self { pace: Arc::clone(pace), number: None }
     }
 
-    /// Takes the turn, or waits for it. `waker` is woken when it may be this one's.
+    /// Takes the turn or waits for it. `waker` is woken when the turn may have come.
     pub(crate) fn call(&mut self, waker: &Waker, now: Instant) -> Call {
         let mut shared = self.pace.shared();
         if shared.queue.is_empty() && shared.limit.free().is_none_or(|free| free <= now) {
@@ -188,7 +190,8 @@ impl Place {
         let call = shared.turn(number, now, &mut gone);
         let first = shared.queue.first_key_value().filter(|(first, _)| Some(**first) != before);
         let called = first.filter(|(first, _)| **first != number).map(|(_, waker)| waker.clone());
-        // NOTE: a waker may be the last that holds a task, and a stream in it would come back for the lock.
+        // NOTE: a waker may be the last owner of a task. Waking or dropping it may drop a stream, and the
+        // stream would take this lock again.
         drop(shared);
         called.into_iter().for_each(Waker::wake);
         call

@@ -1,4 +1,4 @@
-//! A body's bytes → the messages of a page, each on its own when one is bad.
+//! Decodes the bytes of a body into the messages of a page. A bad message does not affect the others.
 
 mod envelope;
 mod place;
@@ -22,23 +22,25 @@ use crate::message::read::{Fault, read};
 use envelope::{Elements, Envelope, Texts, read_envelope};
 use place::{Place, belongs_to_other_session, place_of};
 
-/// The messages of one answer, in the order of the body, and when the chat began and last went on.
+/// The messages of one answer, in the order of the body, and the times of the chat's first and latest message.
 #[derive(Debug)]
 pub(crate) struct DecodedPage<T> {
-    /// Where each message stands; as many as `messages`.
+    /// The place of each message. There are as many as `messages`.
     pub(crate) keys: Vec<Key>,
     pub(crate) messages: Vec<Result<T, Error>>,
-    /// Which messages belong to another session than the one asked for, or to none; empty when none was.
+    /// Which messages belong to another session than the one asked for, or to none. Empty when no session was
+    /// asked for.
     pub(crate) of_other_session: Vec<bool>,
     pub(crate) chat_start: ChatTime,
     pub(crate) chat_latest: ChatTime,
 }
 
-/// Reads the body that answers a request for so many messages, perhaps of one bot session.
+/// Reads a body that answers a request. The arguments are the body, the request's `limit`, and its bot session,
+/// if any.
 pub(crate) type Decode<T> = fn(&[u8], u32, Option<&str>) -> Result<DecodedPage<T>, Error>;
 
-/// What reads a body into `T`s: for [`Message`] in one pass, for bare JSON without reading the text again,
-/// for any other type each from its own text.
+/// The function that reads a body into `T`s. [`Message`]s are read in one pass. Bare JSON is kept without
+/// reading its text again. For any other type, each message is read from its own text.
 pub(crate) fn decoder<T: DeserializeOwned + 'static>() -> Decode<T> {
     let in_one_pass: Decode<Message> = decode_messages;
     let bare: Decode<Box<RawValue>> = |body, limit, session| {
@@ -50,11 +52,11 @@ pub(crate) fn decoder<T: DeserializeOwned + 'static>() -> Decode<T> {
     special.into_iter().find_map(|decode| decode.downcast_ref()).copied().unwrap_or(each)
 }
 
-/// A guess at the length of a message, low enough that room for the page is made in one go.
+/// A low guess at the length of a message. With it, memory for the whole page is reserved at once.
 const SHORT_MESSAGE: usize = 512;
 
-/// How many messages more than asked for are taken. In memory a message is far larger than the few bytes
-/// that a hostile server needs to send one.
+/// How many more messages than asked for are accepted. A hostile server can send a message in a few bytes, but
+/// in memory a message is far larger.
 const MOST_SURPLUS: usize = 10_000;
 
 fn most(limit: u32) -> usize {
@@ -70,7 +72,7 @@ fn decode_messages(
     let mut taken = Taken::new(text.room(), session);
     match read_envelope(&text.text, most(limit), &mut taken) {
         Ok(envelope) if text.altered.is_empty() => Ok(taken.into_page(envelope)),
-        // One message is bad, or the whole page is: each on its own tells.
+        // One message is bad, or the whole page is. Reading each message on its own shows which.
         _ => {
             drop(taken);
             decode_each(&text, limit, session, |raw| read(raw.get()))
@@ -124,7 +126,7 @@ impl<'a, T> Taken<'a, T> {
 }
 
 impl<'de> Elements<'de> for Taken<'_, Message> {
-    /// Fills the message where it is to stay: it is too large to be moved about.
+    /// Fills the message in its final place, because it is too large to be moved about.
     fn take<D: Deserializer<'de>>(&mut self, element: D) -> Result<(), D::Error> {
         self.messages.push(Ok(Message::blank()));
         if let Some(Ok(message)) = self.messages.last_mut() {
@@ -167,33 +169,34 @@ fn decode_one<T>(
     }
 }
 
-/// The longest beginning of a body in which the first message is looked for.
+/// How many bytes of a body are searched for the first message.
 const LONGEST_HEAD: usize = 64 * 1024;
 
-/// Where the first message of a body stands that is still arriving; `None` until that message is
-/// complete, and when the body does not begin with its messages.
+/// The place of the first message of a body that is still arriving. `None` until that message is complete, and
+/// when the body does not begin with its messages.
 pub(crate) fn first_cursor(head: &[u8]) -> Option<Cursor> {
     let mut rest = without_mark(head.get(..LONGEST_HEAD).unwrap_or(head));
     for token in [&b"{"[..], b"\"messages\"", b":", b"["] {
         rest = rest.trim_ascii_start().strip_prefix(token)?;
     }
     let mut messages = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
-    // A number may go on in the bytes to come; an object's end is its end.
+    // A number may continue in the bytes to come. An object is complete at its closing brace.
     match place_of(messages.next()?.ok()?) {
         Place::At(cursor) => Some(cursor),
         Place::Nowhere { .. } => None,
     }
 }
 
-/// A body behind its byte order mark, which some servers put before UTF-8.
+/// The body without its byte order mark, which some servers put before UTF-8.
 fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
-/// A body as text. UTF-8 is checked once, for the whole of it; every text in it is then taken as it is.
+/// A body as text. UTF-8 is checked once for the whole body, and not again for each text in it.
 struct Text<'a> {
     text: Cow<'a, str>,
-    /// Where bytes that are no UTF-8 were replaced by U+FFFD, ascending: they cost the message they stand in.
+    /// Where bytes that are not UTF-8 were replaced by U+FFFD, ascending. The message that holds such a byte is
+    /// an error.
     altered: Vec<usize>,
 }
 
@@ -230,7 +233,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// NOTE: the message of a `serde_json::Error` may quote the body; its place and category do not.
+/// NOTE: the message of a `serde_json::Error` may quote the body. Its line, column and category do not.
 fn not_a_page(error: &serde_json::Error) -> Error {
     use serde_json::error::Category;
     let (line, column) = (error.line(), error.column());

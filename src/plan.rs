@@ -1,13 +1,15 @@
-//! Which windows of time are read, in which order, and how many requests at once. No I/O, no async, no clock
-//! but what is passed in.
+//! Decides which windows of time are read, in which order, and how many requests are sent at once. No I/O, no
+//! async, no clock: the caller passes in the times that the plan needs.
 //!
 //! # Windows
 //!
-//! The endpoint only goes backwards. A *window* is a range of time, both ends inclusive, that one walk reads from
-//! its newer end down. It is complete when its walk has ended: an answer showed a message older than the window,
-//! or the walk came to the chat's beginning. A short answer proves nothing. Windows stand in a *row*, in the order
-//! in which they are handed out, and none overlaps another, so that whatever is read in whatever order, each
-//! message goes out once and in its place:
+//! The endpoint only goes backwards. A *window* is a range of time, both ends inclusive, that one walk reads
+//! from its newer end back to its older end. A window is complete when its walk has ended. The walk ends when
+//! an answer shows a message older than the window, or when the walk has reached the chat's beginning. A short
+//! answer proves nothing.
+//!
+//! Windows stand in a *row*, in the order in which they are handed out. No window overlaps another. So each
+//! message goes out once and in its place, whatever is read in whatever order:
 //!
 //! ```text
 //!            older ◀──────────────── time ────────────────▶ newer
@@ -27,34 +29,37 @@
 //!   └─────────────────────────┴──── (from Complete, too)
 //! ```
 //!
-//! - **Newest first, one request at a time** is one window, and the plan asks what its walk asks.
-//! - **A window that is too long is split in time**: its older part becomes a window of its own and is asked for at
-//!   once, at a guessed time. How long it is, is guessed from how densely messages lie: in what the last answers
-//!   showed, and in the window itself once much of it has been read. What was read last counts most. A wrong guess
-//!   costs about half a page, or one request if the window turns out empty. It never costs a message, because no
-//!   guess decides what is complete.
-//! - **Oldest first, one at a time**, the part that is split off is what three quarters of the free buffer are
-//!   expected to hold. At first that is a few pages, so that the first message comes after a few requests, and twice as
-//!   much after each window that was handed out. Behind an empty window, four times as much time. As long as
-//!   nothing has gone out, at most a sixteenth of the time, and once more after two pages.
-//! - **Several at once**, one more for each answer: from the window that is handed out next outward, each that
-//!   has no request under way asks for its next page. One that is expected to take more than twice its share of
-//!   the buffer is split in the middle, the last one so that one share is left. All windows are, not only the next
-//!   one: that is what makes bursts fast.
-//! - **The buffer** holds 16 pages and at least 1,600 messages; with `k` requests at once, 8 pages and at least 800
-//!   messages for each of them, and at least 6,400. When it is full, only the window that is handed out next may
-//!   ask. Room is made at the far end of the row, less than a page at a time. What was dropped is a window of its
-//!   own that is unread again: one request reads it and shows that it is whole. So dropping never makes a
-//!   neighbour incomplete. Whole timestamps are dropped and split, never a part of one. At most 1,024 windows are
-//!   unread, then neighbours become one.
-//! - **The first answer** is the newest page. It says when the chat began and where an oldest-first walk ends, so that
-//!   a chat that grows meanwhile does not make that endless. It is the whole answer for a small chat and for a sync
-//!   with little news, and is otherwise kept as the last window's end.
-//! - **A look** for what is new is an oldest-first walk that begins at the position's floor. What comes again is
-//!   known by its id. The first request asks for as many messages as are known and one more, because only a message
-//!   older than the floor shows that nothing is missing.
-//! - **Without `minTime`** there is no lower end, so there is nothing to split: the chat is read to its beginning, the
-//!   buffer drops nearly all of it, and then it is read again forwards. **A bot session** is one walk, read whole.
+//! - **Newest first, one request at a time** is one window. The plan asks what the window's walk asks.
+//! - **A window that is too long is split in time.** Its older part becomes a new window, which is asked for at
+//!   once, at a guessed time. The length of a window is guessed from how densely messages lie. The plan uses
+//!   the density of the last answers. Once much of the window has been read, it uses the window's own density.
+//!   What was read last has the most weight. A wrong guess costs about half a page, or one request if the
+//!   window turns out empty. It never costs a message, because no guess decides when a window is complete.
+//! - **Oldest first, one request at a time.** The new window is as long as three quarters of the free buffer
+//!   are expected to hold. At first it is only a few pages long, so that the first message comes after a few
+//!   requests. After each window that was handed out, the next may hold twice as many. After an empty window,
+//!   the next covers four times as much time. Before anything has gone out, the new window covers at most a
+//!   sixteenth of the time. If two pages were then read in it, it is split once more.
+//! - **Several requests at once.** Each answer allows one more request at once. The plan goes through the
+//!   windows, beginning with the one that is handed out next. Each window without a request under way asks for
+//!   its next page. A window that is expected to take more than twice its share of the buffer is split in the
+//!   middle. The last window is split so that one share remains. All windows are split, not only the next,
+//!   because this makes bursts fast.
+//! - **The buffer** holds 16 pages and at least 1,600 messages. With `k` requests at once, it holds 8 pages and
+//!   at least 800 messages for each of them, and at least 6,400. When the buffer is full, only the window that
+//!   is handed out next may ask. To make room, the plan drops messages at the far end of the row, less than a
+//!   page at a time. The dropped time becomes a window of its own that is unread again. One request reads it
+//!   and shows that it is complete. So dropping never makes a neighbour incomplete. The plan splits and drops
+//!   only whole timestamps. If more than 1,024 windows are unread, neighbours become one.
+//! - **The first answer** is the newest page. It tells when the chat began and where an oldest-first walk ends.
+//!   So the walk ends even if the chat grows meanwhile. For a small chat, and for a sync with little news, the
+//!   first answer is all. Otherwise it is kept as the end of the last window.
+//! - **A look** for what is new is an oldest-first walk that begins at the position's floor (see `position`).
+//!   Messages that come again are recognised by their ids. The first request asks for as many messages as are
+//!   known, and one more, because only a message older than the floor shows that nothing is missing.
+//! - **Without `minTime`** the chat has no known beginning, so nothing can be split. The chat is read back to
+//!   its beginning, and the buffer drops nearly all of it. Then it is read again forwards.
+//! - **A bot session** is one walk, read whole.
 
 mod answer;
 #[cfg(test)]
@@ -78,12 +83,13 @@ use crate::timestamp::Timestamp;
 use crate::walk::{Ask, Bounds, End, Server, Stall, Walk};
 use crate::window::{Density, Window, WindowId};
 
-/// The most messages asked for by the first request of a look. Whoever knows more ids than that reads the rest
-/// page by page.
+/// The most messages that the first request of a look asks for. If more ids are known, the rest is read page by
+/// page.
 const LONGEST_FIRST: usize = 500;
 
-/// How many pages the first window is to hold, oldest first; each that was handed out doubles it. Small, so that
-/// the first message comes soon, and large enough that what is new since yesterday is one window.
+/// How many pages the first window is to hold, oldest first. Each window that was handed out doubles the
+/// number. It is small, so that the first message comes soon. It is large enough for all that is new since
+/// yesterday.
 const FIRST_TARGET: f64 = 8.0;
 
 /// How many new messages a later look of `follow` expects.
@@ -95,7 +101,7 @@ pub(crate) enum Start {
     NewestFirst(Position),
     OldestFirst {
         position: SyncPosition,
-        /// Whether a look came before, so that not much can have come since.
+        /// Whether there was a look before. If so, not many messages can have come since.
         again: bool,
     },
 }
@@ -108,38 +114,37 @@ pub(crate) struct Settings {
     pub(crate) concurrency: usize,
     /// How many bytes of bodies may wait.
     pub(crate) most_bytes: u64,
-    /// How many messages may be held, in place of the rule.
+    /// How many messages may be held, in place of the usual size of the buffer.
     #[cfg(test)]
     pub(crate) buffer: Option<usize>,
 }
 
-/// A page that came.
+/// A page that has arrived.
 #[derive(Debug)]
 pub(crate) struct Fetched<M> {
-    /// In the order of the body, as `messages`.
+    /// The keys of `messages`, in the order of the body.
     pub(crate) keys: Vec<Key>,
     pub(crate) messages: Vec<M>,
-    /// Which messages belong to another session than the walk's; empty when none can.
+    /// Which messages belong to another session than the walk's. Empty when no message can.
     pub(crate) of_other_session: Vec<bool>,
     pub(crate) chat_start: ChatTime,
     pub(crate) chat_latest: ChatTime,
-    /// Of the whole chat, as far as is known with this page.
+    /// The times of the whole chat, as far as they are known with this page.
     pub(crate) span: Option<Span>,
-    /// Of its body.
+    /// The length of the body.
     pub(crate) bytes: u64,
 }
 
 /// What an answer meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// Messages dropped because they had been handed out, or are newer than where the walk stood.
+    /// How many messages were dropped, because they had been handed out or are newer than the walk's position.
     pub(crate) duplicates: u64,
-    /// The server cannot be got past. The window has failed.
+    /// Set when the walk cannot get past what the server sends. The window has failed.
     pub(crate) stalled: Option<Stall>,
 }
 
-/// What can be handed out: the last message first. In either direction `advance` of the stream's position takes
-/// the keys of what has gone out.
+/// Messages that can be handed out. The last of them goes out first, in either direction.
 #[derive(Debug)]
 pub(crate) struct Chunk<M> {
     pub(crate) keys: Vec<Key>,
@@ -153,22 +158,22 @@ enum Order {
     OldestFirst(Look),
 }
 
-/// What only a walk that goes forwards has.
+/// What only a forward walk has.
 #[derive(Clone, Debug)]
 struct Look {
-    /// What had been handed out before it began.
+    /// What had been handed out before the look began.
     known: SyncPosition,
-    /// The `limit` of its first request, until that was answered.
+    /// The `limit` of the first request, until the server has answered it.
     first_limit: Option<u32>,
-    /// The newest time that it will hand out, once that is known.
+    /// The newest time that the look will hand out, once it is known.
     newest: Option<Timestamp>,
-    /// Why it will end.
+    /// Why the look will end.
     end: End,
 }
 
 impl Look {
-    /// The first request is to show what is known, and one message before it; a later look expects that not much
-    /// has come since.
+    /// Makes a look. Its first request is to show the known messages and one message before them. A later look
+    /// expects that few messages have come since.
     fn new(known: SyncPosition, again: bool, page_size: u32) -> Self {
         let ids = known.ids.len() + known.unplaced.len();
         let page = usize::try_from(page_size).unwrap_or(usize::MAX);
@@ -184,7 +189,7 @@ impl Look {
 pub(crate) struct Plan<M> {
     settings: Settings,
     order: Order,
-    /// In the order of handing out.
+    /// The windows in the order of handing out.
     row: VecDeque<Window<M>>,
     windows: u64,
     server: Server,
@@ -197,11 +202,11 @@ pub(crate) struct Plan<M> {
     may_bring: usize,
     held: usize,
     bytes: u64,
-    /// The mean of a page; it falls slowly, so that a page of long messages is remembered for a while.
+    /// The mean of a page. The value falls slowly, so that a page of long messages counts for a while.
     bytes_per_message: f64,
     /// How many pages the next window is to hold, oldest first.
     target: f64,
-    /// The empty windows in a row.
+    /// How many windows in succession were empty.
     empty: i32,
     /// Whether a message has gone out.
     begun: bool,
@@ -210,8 +215,7 @@ pub(crate) struct Plan<M> {
     /// Why the walk of the oldest window ended.
     oldest_end: End,
     end: Option<End>,
-    /// What was handed out last, when those messages have no readable timestamp: the next window may hold
-    /// them, too.
+    /// The messages without a readable timestamp that were handed out last. The next window may hold them, too.
     unplaced: Vec<u64>,
 }
 
@@ -243,7 +247,7 @@ impl<M> Plan<M> {
         plan
     }
 
-    /// The next look: from the position on, with all that is known of the server and the chat.
+    /// Begins the next look at this position. The plan keeps all that it knows of the server and the chat.
     pub(crate) fn look_again(&mut self, position: SyncPosition) {
         self.answers = 0;
         self.end = (self.remaining == Some(0)).then_some(End::ReachedMax);
@@ -254,7 +258,7 @@ impl<M> Plan<M> {
         let bounds = &self.settings.bounds;
         self.target = FIRST_TARGET;
         let (bounds, position) = match start {
-            // The first window's messages are the first to go out, so its walk can count them.
+            // The first window's messages go out first, so its walk can count them.
             Start::NewestFirst(position) => (bounds.clone(), position),
             Start::OldestFirst { position, again } => {
                 let since = bounds.since.max(position.floor);
@@ -275,11 +279,11 @@ impl<M> Plan<M> {
         matches!(self.order, Order::NewestFirst)
     }
 
-    /// The next request that may be sent now, and the window that it is for; from now on it is under way.
-    /// `None` while as many are under way as may be, while nothing more fits the buffer, behind a window that
-    /// failed, and when all is over.
+    /// The next request that may be sent now, with its window. The request is under way from now on. Returns
+    /// `None` while as many requests are under way as may be, and while the buffer has no room. Behind a failed
+    /// window and after the end, it returns `None` too.
     pub(crate) fn ask(&mut self) -> Option<(WindowId, Ask)> {
-        // One more at once for each answer, so that a short walk costs no request in vain.
+        // Each answer allows one more request at once. So a short walk sends no request in vain.
         let at_once = self.settings.concurrency.max(1).min(self.answers + 1);
         if self.end.is_some() || self.under_way >= at_once {
             return None;
@@ -317,7 +321,7 @@ impl<M> Plan<M> {
         Some((window.id(), ask))
     }
 
-    /// Why it is over, once everything has been taken.
+    /// Why the plan is over, once everything has been taken.
     pub(crate) fn end(&self) -> Option<End> {
         self.end
     }
@@ -347,7 +351,7 @@ impl<M> Plan<M> {
         self.ready_parts().flatten()
     }
 
-    /// The last message that was read in a window.
+    /// The oldest message that was read in this window.
     pub(crate) fn stopped_at(&self, id: WindowId) -> Option<&Cursor> {
         let window = self.row.iter().find(|window| window.id() == id)?;
         window.walk().position().cursor.as_ref()
@@ -381,13 +385,14 @@ impl<M> Plan<M> {
         self.under_way
     }
 
-    /// The request that will follow if the answer to `ask`, whose first message is known already, turns out as
-    /// expected (see [`Walk::foresee`](crate::walk::Walk::foresee)). `ask` may give another one.
+    /// The request that will follow the answer to `ask`, if that answer turns out as expected (see
+    /// [`Walk::foresee`](crate::walk::Walk::foresee)). The answer's first message is known already. The next
+    /// call of `ask` may return another request.
     pub(crate) fn foresee(&self, id: WindowId, ask: &Ask, first: &Cursor) -> Option<Ask> {
         self.row.iter().find(|window| window.id() == id)?.walk().foresee(ask, first)
     }
 
-    /// Oldest first, the newest time that will be handed out, once it is known.
+    /// The newest time that an oldest-first plan will hand out, once it is known.
     #[cfg(test)]
     pub(crate) fn newest(&self) -> Option<Timestamp> {
         match &self.order {

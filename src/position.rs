@@ -1,4 +1,5 @@
-//! Where a walk stands, in either direction.
+//! Where a walk stands, in either direction: what has been handed out and what may come again. A message has a
+//! *place* if its `_id` and `timestamp` can be read.
 
 mod sync;
 
@@ -8,17 +9,17 @@ use crate::timestamp::Timestamp;
 
 pub(crate) use sync::{Horizon, SyncPosition, UnplacedAt};
 
-/// The most ids remembered at one timestamp, or within a lookback, and the largest `limit` that looks for more
-/// behind answers that show nothing new. No chat has so many messages in one millisecond; a server that makes up
-/// new ones for ever is stopped here.
+/// The most ids remembered at one timestamp, or within a lookback. It is also the largest `limit` that the walk
+/// asks for after answers that show nothing new. No chat has so many messages in one millisecond. A server that
+/// invents new messages for ever is stopped here.
 pub(crate) const MOST_TIED: usize = 65_536;
 
-/// What has been handed out, and in which direction the walk goes on.
+/// Which messages have been handed out, and in which direction the walk goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     NewestFirst {
         position: Position,
-        /// Where a walk that goes forwards can take over: right behind the newest message handed out.
+        /// Where a forward walk can begin: right behind the newest message handed out.
         top: SyncPosition,
     },
     OldestFirst {
@@ -33,7 +34,7 @@ impl Standing {
         Self::NewestFirst { position, top: SyncPosition::default() }
     }
 
-    /// Moves on over messages handed out: the last of these keys first.
+    /// Moves on over messages that were handed out. The last of these keys was handed out first.
     pub(crate) fn advance(&mut self, handed_out: &[Key], horizon: Horizon) {
         match self {
             Self::NewestFirst { position, top } => {
@@ -67,24 +68,27 @@ impl Standing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     Id(MessageId),
-    /// It has no readable `_id` or `timestamp`; this is the fingerprint of its text.
+    /// The message has no readable `_id` or `timestamp`. This is the fingerprint of its text.
     Text(u64),
 }
 
-/// What of the chat has been handed out: everything newer than the cursor, and what is listed here of
-/// the messages that stand at the cursor's own timestamp. It does not grow with the history.
+/// Which messages of the chat have been handed out, newest first. These are all messages newer than the cursor,
+/// and those listed in `seen`, which stand at the cursor's own timestamp. The list does not grow with the
+/// history.
 ///
-/// A message without a readable place ties with the next older message that has one.
+/// A message without a place counts as having the timestamp of the next older message with a place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) cursor: Option<Cursor>,
-    /// What was handed out at the cursor's timestamp, in that order, and behind it what has no place and
-    /// no older neighbour yet. The cursor's own id is the last of the ids.
+    /// The messages handed out at the cursor's timestamp, in the order of handing out. Behind them stand
+    /// messages without a place whose older neighbour has not come yet. The cursor's own id is the last of the
+    /// ids.
     pub(crate) seen: Vec<Seen>,
 }
 
 impl Position {
-    /// Moves on over messages handed out, given in ascending order (the last of them went out first).
+    /// Moves on over messages that were handed out. The keys are ascending, and the last of them was handed out
+    /// first.
     pub(crate) fn advance(&mut self, handed_out: &[Key]) {
         let start = match self.seen.last() {
             Some(Seen::Text(_)) => handed_out.len(),
@@ -127,8 +131,8 @@ impl Position {
     }
 }
 
-/// How many keys, from the oldest on, decide where `advance` ends: those of the oldest timestamp.
-/// With a message that has no place among them, all do.
+/// How many keys, from the oldest on, decide where `advance` ends. They are the keys of the oldest timestamp.
+/// If any of these messages has no place, all keys decide.
 fn last_run(handed_out: &[Key]) -> usize {
     let Some(Key::Placed(oldest)) = handed_out.first() else {
         return handed_out.len();
@@ -176,7 +180,8 @@ mod tests {
         let mut position = Position::default();
         position.advance(&[Key::Unplaced(1), placed(9, "a")]);
         assert_eq!(texts(&position), [1]);
-        // It may share the timestamp of the next older message, so it can still be sent again.
+        // The message without a place may share the timestamp of the next older message. So the server can
+        // still send it again.
         position.advance(&[placed(7, "b")]);
         assert_eq!((texts(&position), ids(&position)), (vec![1], vec!["b"]));
         position.advance(&[placed(7, "c")]);

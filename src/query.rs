@@ -104,9 +104,9 @@ impl Messages {
         self
     }
 
-    /// Lets the pages grow. The first request asks for [`page_size`](Self::page_size) messages, and each further one for
-    /// twice as many as the one before, up to this number. So the first message comes quickly, and a long history costs few
-    /// requests. Default: the page size, so pages grow only as told there. A number below the page size is refused.
+    /// Lets the pages grow. The first request asks for [`page_size`](Self::page_size) messages. Each further one asks
+    /// for twice as many as the one before, up to this number. So the first message comes soon, and a long history costs
+    /// few requests. Default: the page size, which grows only in the cases named there. A smaller number is refused.
     ///
     /// If the server gives fewer messages than asked for although the chat goes on, the pages keep the size that it gave.
     /// If it refuses a size with 413, they shrink to half. They never shrink below the page size.
@@ -309,9 +309,9 @@ impl Messages {
     /// Reads oldest first, and does not end at the newest message. Instead the stream looks for new messages again and again,
     /// for as long as it is polled.
     ///
-    /// The first poll looks at once. Then the stream waits for `every`, counted from the end of the last look. Between two
-    /// looks it sends nothing. A look that finds nothing costs one request, or a few if a [`lookback`](Self::lookback) holds more than a
-    /// page. Zero is refused.
+    /// The first poll looks at once. Then the stream waits for `every`, counted from the end of the last look. Between
+    /// two looks it sends nothing. A look that finds nothing costs one request, or a few if a
+    /// [`lookback`](Self::lookback) holds more than a page. Zero is refused.
     ///
     /// [`is_caught_up`](crate::MessageStream::is_caught_up) says whether the stream waits for the next look. With
     /// `since(Timestamp::now())`, only messages with a timestamp from now on are handed out; your clock says when that is.
@@ -356,10 +356,10 @@ impl Messages {
     /// out only what was not there before. Late messages come out of order. No other messages do. Newest first, a lookback is
     /// refused.
     ///
-    /// The lookback is counted back from the newest message handed out. If that message lies in the future, it is counted back
-    /// from now. The checkpoint holds the ids
-    /// of all messages within the lookback, at most 65,536. If there are more, the lookback gets shorter. A saved
-    /// checkpoint knows only its own lookback's ids. If you make the lookback longer, the first run still uses the shorter one.
+    /// The lookback is counted back from the newest message handed out. If that message lies in the future, the lookback
+    /// is counted back from now. The checkpoint holds the ids of all messages within the lookback, at most 65,536. If
+    /// there are more, the lookback gets shorter. A saved checkpoint knows only its own lookback's ids. If you make the
+    /// lookback longer, the first run still uses the shorter one.
     ///
     /// # Examples
     ///
@@ -400,9 +400,9 @@ impl Messages {
     /// Sends up to this many requests at once, in either direction. Default 1; 0 counts as 1. The messages, their order and
     /// the checkpoint are the same as without it.
     ///
-    /// The stream reads several windows of time at once. What is read early waits for its turn. The most that wait
-    /// is the largest of three: 6,400 messages; 8 pages for each request; 800 messages for each request. Reading ahead also stops while
-    /// their bodies add up to more than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
+    /// The stream reads several windows of time at once. Messages read early wait for their turn. At most the largest of
+    /// these may wait: 6,400 messages; 8 pages for each request; 800 messages for each request. Reading ahead also stops
+    /// while the bodies add up to more than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
     ///
     /// It costs 5 to 20 % more requests. All requests share the token's rate limit. A [`bot_session`](Self::bot_session) is
     /// read with one request at a time. As with [`prefetch`](Self::prefetch), polls send requests while messages are in hand.

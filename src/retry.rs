@@ -1,4 +1,5 @@
-//! How often and how long a page is retried. Pure: it takes the time that has passed and returns the delay.
+//! How often and how long a page is retried. Pure: the code takes the time that has passed and returns the
+//! delay.
 
 use std::time::{Duration, SystemTime};
 
@@ -157,13 +158,13 @@ impl Retries {
         (!self.is_too_long(asked) && self.is_in_time(spent, wait)).then_some(wait)
     }
 
-    /// Between 0 and 1.
+    /// A random number between 0 and 1.
     pub(crate) fn random(&mut self) -> f64 {
         self.jitter.f64()
     }
 
-    /// Whether a page that was refused by the rate limit waits for another turn. That turn comes after `pause` at the
-    /// soonest. The refusal counts as no attempt; only the time counts.
+    /// Whether a page that was refused by the rate limit waits for another turn. That turn comes after `pause`
+    /// at the earliest. The refusal does not count as an attempt. Only its time counts.
     pub(crate) fn outlasts(&self, refusal: &Error, spent: Duration, pause: Duration) -> bool {
         self.policy.max_attempts > 1
             && !self.is_too_long(refusal.retry_after().unwrap_or_default())
@@ -193,7 +194,7 @@ fn part_of(ceiling: Duration, random: f64) -> Duration {
     Duration::try_from_secs_f64(ceiling.as_secs_f64() * part).unwrap_or(ceiling).min(ceiling)
 }
 
-/// `Retry-After`, as seconds or as an HTTP date; `None` if it is neither.
+/// Reads `Retry-After`, as seconds or as an HTTP date. `None` if the text is neither.
 pub(crate) fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,5 +1,5 @@
-//! The tokio runtimes that a client is used in. A timer or a connection works only in the runtime that it was
-//! made in, and may panic or sleep for ever when that one is gone.
+//! The tokio runtimes in which a client is used. A timer or a connection works only in the runtime that made
+//! it. When that runtime is gone, it may panic or sleep for ever.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 
 use crate::error::{Cause, Error, ErrorKind};
 
-/// What a poll outside of any running runtime comes to.
+/// The error of a poll outside of any running runtime.
 pub(crate) fn no_runtime() -> Error {
     Error::new(ErrorKind::Transport, "there is no tokio runtime to send in")
         .with_cause(Cause::NoRuntime)
@@ -23,17 +23,17 @@ pub(crate) struct Runtimes(Mutex<Vec<Arc<Runtime>>>);
 #[derive(Debug)]
 pub(crate) struct Runtime {
     id: Id,
-    /// A task that never ends by itself: it has ended once the runtime is shut down. A handle of such a runtime can
-    /// still be entered, and nothing else of tokio tells without a panic.
+    /// A task that ends only when the runtime is shut down. Code can still enter a handle of a runtime that was
+    /// shut down. Without this task, tokio shows the shutdown only by a panic.
     canary: AbortHandle,
 }
 
 impl Runtimes {
-    /// The runtime that this is called in; `None` outside of any, and in one that is shut down.
+    /// The current runtime. `None` outside of any, and in one that is shut down.
     pub(crate) fn current(&self) -> Option<Arc<Runtime>> {
         let handle = Handle::try_current().ok()?;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The id of a runtime that is gone may be given to another.
+        // A new runtime may get the id of one that is gone.
         known.retain(|runtime| runtime.is_running());
         if let Some(runtime) = known.iter().find(|runtime| runtime.id == handle.id()) {
             return Some(Arc::clone(runtime));
@@ -50,7 +50,7 @@ impl Runtime {
         !self.canary.is_finished()
     }
 
-    /// Whether this is called in it.
+    /// Whether this is the current runtime.
     pub(crate) fn is_current(&self) -> bool {
         self.is_running() && Handle::try_current().is_ok_and(|handle| handle.id() == self.id)
     }

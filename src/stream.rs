@@ -1,4 +1,4 @@
-//! The streams: messages in hand, then the pages behind them, then the end.
+//! The streams: the messages in hand, then the pages that follow, then the end.
 
 mod flight;
 mod follow;
@@ -33,12 +33,13 @@ pub(crate) use source::{Begin, Source};
 pub use stats::Stats;
 pub use with_checkpoints::WithCheckpoints;
 
-/// The messages of a chat, each exactly once: a lazy `Stream` over the server's pages.
+/// The messages of a chat, each exactly once. A lazy `Stream` over the server's pages.
 ///
-/// [`Messages::stream`](crate::Messages::stream) makes it. Nothing is sent before the first poll. The next page is asked
-/// for only when a poll finds no message in hand, unless [`prefetch`](crate::Messages::prefetch) or
-/// [`concurrency`](crate::Messages::concurrency) allows more. Newest first, messages of one timestamp come in the reverse of
-/// the server's order; [oldest first](crate::Messages::oldest_first), in the server's order.
+/// [`Messages::stream`](crate::Messages::stream) makes it. Nothing is sent before the first poll. The stream
+/// asks for the next page only when a poll finds no message in hand. [`prefetch`](crate::Messages::prefetch)
+/// and [`concurrency`](crate::Messages::concurrency) allow more. Newest first, messages of one timestamp come
+/// in the reverse of the server's order. [Oldest first](crate::Messages::oldest_first), they come in the
+/// server's order.
 ///
 /// The stream needs a tokio runtime with its timer and I/O (see the crate's `# Panics`).
 ///
@@ -83,18 +84,18 @@ pub use with_checkpoints::WithCheckpoints;
 /// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct MessageStream<T = Message> {
-    /// What is in hand: the page being handed out, from its end on.
+    /// The page that is being handed out, from its end on.
     page: ReadyPage<T>,
     pages: Pages<T>,
     messages: u64,
     malformed: u64,
     skip_malformed: bool,
-    /// How far the walk was when the page in hand came: progress never falls behind it, though a message
-    /// that arrives or is deleted moves the ends of the chat.
+    /// How far the walk was when the page in hand came. Progress never falls below this, even if a message
+    /// arrives or is deleted and so moves an end of the chat.
     least_progress: f64,
 }
 
-/// Nothing in it is pinned in place, whatever `T` is.
+/// No part of the stream is pinned in place, whatever `T` is.
 impl<T> Unpin for MessageStream<T> {}
 
 impl<T> MessageStream<T> {
@@ -108,9 +109,11 @@ impl<T> MessageStream<T> {
     /// Where the stream stands: right behind the **last message handed out**. It is exact at every moment: before the first
     /// poll, in the middle of a page, after an `Err`, after the end.
     ///
-    /// A call copies the ids that share the last timestamp. With a [`lookback`](crate::Messages::lookback) it copies all ids
-    /// within the lookback, so save it once for each batch, and not for each message. If the query was refused, this is the checkpoint that the query
-    /// was to resume from. If there was none, its line holds the refused values and cannot be read back.
+    /// A call copies the ids that share the last timestamp. With a [`lookback`](crate::Messages::lookback) it
+    /// copies all ids within the lookback, so save the checkpoint once for each batch, not for each message.
+    ///
+    /// If the query was refused, this is the checkpoint that the query was to resume from. If there was none,
+    /// the line of this checkpoint holds the refused values and cannot be read back.
     ///
     /// # Examples
     ///
@@ -143,9 +146,9 @@ impl<T> MessageStream<T> {
         self.pages.standing_behind(self.handed_out())
     }
 
-    /// After a newest-first walk: the checkpoint to go on forwards from. It is an *oldest-first* checkpoint right behind the
-    /// newest message that this walk has handed out, also before it was resumed. So you can read a chat backwards once, and
-    /// then sync what is new.
+    /// After a newest-first walk, the checkpoint for going on forwards. It is an *oldest-first* checkpoint
+    /// right behind the newest message that this walk has handed out. If the walk was resumed, the messages
+    /// before that count too. So you can read a chat backwards once, and then sync what is new.
     ///
     /// `None` while nothing has been handed out. `None` for an oldest-first stream too: use its
     /// [`checkpoint`](Self::checkpoint).
@@ -231,25 +234,26 @@ impl<T> MessageStream<T> {
         self.behind()
     }
 
-    /// The same while there is more to come.
+    /// The progress while there is more to come.
     fn behind(&self) -> Option<f64> {
-        // The span is that of the page in hand: with `prefetch` the latest response may be ahead of it.
+        // The times come from the page in hand, because with `prefetch` the latest response may be ahead of
+        // that page.
         let span = self.page.chat_span.or_else(|| self.pages.chat_span())?;
         Some(self.pages.share(span, self.last_handed_out()).max(self.least_progress))
     }
 
-    /// What of the page in hand has been handed out, ascending.
+    /// The keys of the page in hand that have been handed out, ascending.
     fn handed_out(&self) -> &[Key] {
         self.page.keys.get(self.page.messages.len()..).unwrap_or_default()
     }
 
-    /// The time of the last message handed out that had one.
+    /// The timestamp of the last message handed out that had a readable one.
     fn last_handed_out(&self) -> Option<Timestamp> {
         let placed = self.handed_out().iter().find_map(Key::timestamp);
         placed.or(self.pages.standing().cursor().map(|cursor| cursor.timestamp))
     }
 
-    /// Why the stream ended; `None` while it has not.
+    /// Why the stream ended. `None` while it has not ended.
     #[must_use]
     pub fn end(&self) -> Option<End> {
         self.pages.end().filter(|_| self.page.to_hand_out(self.skip_malformed) == 0)
@@ -304,7 +308,7 @@ impl<T> MessageStream<T> {
         self.pages.resume();
     }
 
-    /// Puts the next page in hand.
+    /// Fetches the next page and puts it in hand.
     #[inline(never)]
     fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(), Error>>> {
         self.least_progress = self.behind().unwrap_or(0.0);
@@ -345,7 +349,7 @@ impl<T> Stream for MessageStream<T> {
                     this.pages.poll_ahead(cx);
                 }
             }
-            // Nothing stands between the page and the caller, so that a message is moved but once.
+            // No code stands between `pop` and `return`, so the message is moved only once.
             if let Some(message) = this.page.messages.pop() {
                 return Poll::Ready(Some(message));
             }

@@ -1,4 +1,4 @@
-//! Epoch milliseconds, the only unit of time that the endpoint speaks.
+//! Epoch milliseconds, the endpoint's only unit of time.
 
 #[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
 mod conversions;
@@ -19,9 +19,9 @@ pub use conversions::ConvertTimestampError;
 
 /// A moment in Unix epoch **milliseconds**: the unit of all times of the server.
 ///
-/// It prints as RFC 3339, in UTC, with as many digits of the second as are needed, and parses RFC 3339. RFC 3339 has only
-/// the years 0 to 9999. A moment outside of them prints as its number of milliseconds with the unit behind it; that text
-/// does not parse.
+/// It prints as RFC 3339, in UTC, with as many digits of the second as are needed. It parses RFC 3339. RFC 3339
+/// has only the years 0 to 9999. A moment outside of these years prints as its number of milliseconds with the
+/// unit behind it. That text does not parse.
 ///
 /// # Examples
 ///
@@ -76,8 +76,8 @@ impl Timestamp {
         self.0
     }
 
-    /// Reads whatever ISO 8601 form has a date, a time and an offset, rounding down to the millisecond: what a server
-    /// sends need not be RFC 3339.
+    /// Reads any ISO 8601 form with a date, a time and an offset, and rounds down to the millisecond. A
+    /// server's times need not be RFC 3339.
     pub(crate) fn from_iso_8601(text: &str) -> Option<Self> {
         let pieces = Pieces::parse(text).ok()?;
         let local = pieces.date().to_datetime(pieces.time()?).duration_since(EPOCH).as_nanos();
@@ -91,7 +91,8 @@ impl Timestamp {
     }
 }
 
-/// Rounds down to the millisecond; a clock beyond what 64 bits of milliseconds hold saturates.
+/// Rounds down to the millisecond. A clock beyond 64 bits of milliseconds stops at the largest or smallest
+/// value.
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         Self(match time.duration_since(UNIX_EPOCH) {
@@ -105,7 +106,7 @@ impl From<SystemTime> for Timestamp {
 }
 
 impl From<Timestamp> for SystemTime {
-    /// Saturates at the epoch if the platform's clock cannot hold the moment.
+    /// Gives the epoch if the platform's clock cannot hold the moment.
     fn from(time: Timestamp) -> Self {
         let distance = Duration::from_millis(time.0.unsigned_abs());
         let moment = if time.0 < 0 {
@@ -155,8 +156,8 @@ fn whole_millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-// NOTE: `jiff::Timestamp` ends a day before the year 9999 does, and a cursor stands on that day. A civil time,
-// taken as UTC, has all of it.
+// NOTE: `jiff::Timestamp` ends a day before the year 9999 does, and the first cursor lies on that last day. A
+// civil time, taken as UTC, covers the whole year.
 const EPOCH: DateTime = civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
 impl fmt::Display for Timestamp {
@@ -177,20 +178,21 @@ impl fmt::Debug for Timestamp {
 impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
-    /// Reads RFC 3339, such as `2025-09-05T06:57:57Z` or `2025-09-05 08:57:57.25+02:00`, and nothing else:
-    /// neither a day without a time nor a plain number, whose unit nobody could tell. Up to nine digits of the
-    /// second's fraction are taken, and rounded down to the millisecond.
+    /// Reads RFC 3339, such as `2025-09-05T06:57:57Z` or `2025-09-05 08:57:57.25+02:00`. It does not read a day
+    /// without a time. It does not read a plain number, because the number's unit is not known. The second's
+    /// fraction may have up to nine digits, and is rounded down to the millisecond.
     ///
     /// # Errors
     ///
-    /// [`ParseTimestampError`] when the text is not RFC 3339; it turns into an [`Error`](crate::Error).
+    /// [`ParseTimestampError`] when the text is not RFC 3339. The error turns into an [`Error`](crate::Error).
     fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
         let time = Self::from_iso_8601(text).filter(|_| is_shaped_as_rfc_3339(text.as_bytes()));
         time.ok_or(ParseTimestampError(()))
     }
 }
 
-/// `jiff` reads more: dates without dashes, times without seconds, a time zone in brackets. It checks the numbers.
+/// Whether the text has the shape of RFC 3339. `jiff` also reads dates without dashes, times without seconds,
+/// and a time zone in brackets. `jiff` checks the numbers.
 fn is_shaped_as_rfc_3339(text: &[u8]) -> bool {
     const DATE_AND_TIME: &[u8] = b"0000-00-00T00:00:00";
     let fits = |(byte, pattern): (&u8, &u8)| match pattern {
@@ -203,7 +205,7 @@ fn is_shaped_as_rfc_3339(text: &[u8]) -> bool {
     };
     if let [b'.', fraction @ ..] = rest {
         let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        // Finer than a nanosecond is no fraction that `jiff` reads.
+        // `jiff` does not read a fraction finer than a nanosecond.
         rest = fraction.get(digits.max(1)..).unwrap_or_default();
     }
     start.iter().zip(DATE_AND_TIME).all(fits)
@@ -216,7 +218,7 @@ fn is_shaped_as_rfc_3339(text: &[u8]) -> bool {
         }
 }
 
-/// A text that is no RFC 3339 time. It does not quote the text.
+/// A text that is not an RFC 3339 time. The error does not quote the text.
 ///
 /// # Examples
 ///

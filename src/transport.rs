@@ -1,5 +1,5 @@
-//! The seam to HTTP. Everything above it knows one request that is sent and one answer that arrives, so
-//! that it can be tried with a scripted transport.
+//! The interface to HTTP. The code above it knows only that a request is sent and an answer arrives. So tests
+//! can use a scripted transport.
 
 mod failure;
 mod http;
@@ -22,7 +22,7 @@ pub(crate) use http::HttpTransport;
 pub(crate) type Sending = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
 pub(crate) type Body = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
-/// What sends a request.
+/// Sends requests.
 pub(crate) trait Transport: fmt::Debug + Send + Sync {
     fn send(&self, url: Url) -> Sending;
 }
@@ -31,9 +31,9 @@ pub(crate) trait Transport: fmt::Debug + Send + Sync {
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
-    /// What the server calls the body, if that is something else than JSON.
+    /// The content type of the body, if it is not JSON.
     pub(crate) other_type: Option<String>,
-    /// The length that the server announced, if what arrives is what it counted.
+    /// The length that the server announced, if the arriving bytes are the ones it counted.
     pub(crate) length: Option<u64>,
     pub(crate) body: Body,
 }

@@ -1,10 +1,18 @@
-//! The cursor's rules as pure code: what to ask next, which messages of an answer are new, and when the
-//! walk is over. No I/O, no async, no clock.
+//! The cursor's rules as pure code. They decide what to ask next, which messages of an answer are new, and when
+//! the walk is over. No I/O, no async, no clock.
 //!
-//! The endpoint's reference (page "Get Messages of a Chat") leaves much open: what the cursor leaves out and
-//! when, how equal timestamps are ordered, the largest `limit`, how a session filter combines with a cursor.
-//! The rules here are right under every reading. Each answered request brings a new message, widens a stuck
-//! `limit`, or ends the walk. `DESIGN.md` has the table of transitions, and `decide` is that table.
+//! The endpoint's reference leaves much open: what the cursor leaves out and when, how equal timestamps are
+//! ordered, the largest `limit`, how a session filter combines with a cursor. The rules here are right under
+//! every reading. Each answered request brings a new message, widens a stuck `limit`, or ends the walk.
+//! `DESIGN.md` has the table of transitions, and `decide` is the code for that table.
+//!
+//! Words used here:
+//!
+//! - A message has a *place* if its `_id` and `timestamp` can be read.
+//! - A *group* is all messages that share one timestamp.
+//! - A *strict keyset* is a server that gives only messages whose pair of timestamp and id comes before the
+//!   cursor's.
+//! - The *position* is what the walk remembers of the messages handed out.
 
 mod decide;
 mod learn;
@@ -30,14 +38,15 @@ pub(crate) use stall::Stall;
 /// The end of the year 9999: a `beforeTime` after every message, and still a date.
 pub(crate) const FAR_FUTURE: Timestamp = Timestamp::from_millis(253_402_300_799_999);
 
-/// A well-formed id that no message has: as a cursor it leaves out nothing.
+/// A well-formed id that no message has. A cursor with this id leaves out nothing.
 pub(crate) const NO_MESSAGE: &str = "ffffffffffffffffffffffff";
 
-/// Sorts behind every id of that length, hexadecimal or not. A server that takes only hexadecimal ones
-/// refuses it, so it stands in where `NO_MESSAGE` may not do.
+/// An id that sorts behind every id of 24 characters, hexadecimal or not. A server that takes only hexadecimal
+/// ids refuses it. So the walk uses it only where `NO_MESSAGE` cannot serve.
 const LAST_ID: &str = "zzzzzzzzzzzzzzzzzzzzzzzz";
 
-/// The documented default of `limit`. A server that gave this many may have more, whatever was asked.
+/// The documented default of `limit`. A server that gave this many may have more, whatever `limit` was asked
+/// for.
 pub(crate) const DEFAULT_LIMIT: u32 = 50;
 
 /// Why a stream ended.
@@ -58,11 +67,11 @@ pub enum End {
     Failed,
 }
 
-/// What of the chat is walked, and in what pages.
+/// Which part of the chat the walk reads, and in pages of what size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub(crate) bot_session: Option<BotSessionId>,
-    /// Both inclusive.
+    /// The walk reads from `since` to `until`, both inclusive.
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
     pub(crate) page_size: u32,
@@ -70,7 +79,7 @@ pub(crate) struct Bounds {
     pub(crate) max_messages: Option<u64>,
 }
 
-/// One request: everything but the address.
+/// One request, without its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ask {
     pub(crate) limit: u32,
@@ -79,23 +88,23 @@ pub(crate) struct Ask {
     pub(crate) bot_session: bool,
 }
 
-/// What came back, as far as the walk needs to know it.
+/// What the walk needs to know of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer<'a> {
-    /// Where each message stands, in the order of the body.
+    /// The place of each message, in the order of the body.
     pub(crate) keys: &'a [Key],
-    /// Which messages belong to another session than the walk's; empty when none can.
+    /// Which messages belong to another session than the walk's. Empty when no message can.
     pub(crate) of_other_session: &'a [bool],
     pub(crate) chat_start: ChatTime,
     pub(crate) chat_latest: ChatTime,
 }
 
-/// Which messages of an answer are to be handed out.
+/// Which messages of an answer the walk hands out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
-    /// All of them, and they came in ascending order.
+    /// All messages, and they came in ascending order.
     AllAsTheyCame,
-    /// Those at these indices, in ascending order of the chat.
+    /// The messages at these indices, in ascending order of the chat.
     Only(Vec<usize>),
 }
 
@@ -103,7 +112,7 @@ pub(crate) enum Kept {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) kept: Kept,
-    /// Messages dropped because they had been handed out, or are newer than where the walk stands.
+    /// How many messages were dropped, because they had been handed out or are newer than the walk's position.
     pub(crate) duplicates: u64,
     pub(crate) next: Next,
 }
@@ -113,68 +122,72 @@ pub(crate) struct Verdict {
 pub(crate) enum Next {
     Ask,
     End(End),
-    /// The server cannot be got past.
+    /// The walk cannot get past what the server sends.
     Stalled(Stall),
 }
 
-/// What the next request is for.
+/// What the next request is for. *Stuck* is a walk whose last answer brought nothing new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Goal {
-    /// The newest page, before anything is known of the chat.
+    /// The newest page. Nothing is known of the chat yet.
     First,
     /// The next page.
     Page,
-    /// The same cursor, a longer answer: the last one could not show what comes next.
+    /// A longer answer at the same cursor. The last answer could not show what comes next.
     Widen(Stuck),
-    /// The same time with an id that excludes nothing: did the answer stop because there is no more?
+    /// An answer at the same time, with an id that excludes nothing. It tells whether the last answer stopped
+    /// because there are no more messages.
     Confirm(Stuck),
-    /// Nothing older came although the chat is said to begin further back: is there anything at that time?
+    /// An answer at the time when the server says that the chat begins. Nothing older came before, so this
+    /// tells whether a message stands there.
     AtStart { time: Timestamp, stuck: Stuck },
-    /// There is. A longer and longer answer, until it shows something new.
+    /// A longer and longer answer, until one shows something new. `AtStart` or `Confirm` has left a doubt
+    /// whether a message is missing.
     Beyond(Stuck),
-    /// An answer that excludes nothing may be all there is, or all that a cap lets be seen. Does the server give
-    /// more than that at all? The chat's newest messages tell.
+    /// The chat's newest messages. An answer that excluded nothing was either all that there is, or all that
+    /// the server's cap shows. If the server gives more messages here, it has no such cap.
     Newest(Stuck),
 }
 
-/// A cursor at which an answer brought nothing new.
+/// What is known of the answer that brought nothing new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stuck {
-    /// The `limit` to ask for next, or, where the goal is `AtStart`, the last one asked for here.
+    /// The `limit` to ask for next. With the goal `AtStart`, the last `limit` asked for at this cursor.
     limit: u32,
     /// How many messages the last answer held.
     count: usize,
-    /// What the answer was made of.
+    /// What the answer consisted of.
     why: Stall,
 }
 
-/// How many messages the server gives.
+/// How many messages the server gives in one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PageLength {
-    /// No answer to a cursor has told yet; `first` is how many came before there was a cursor, if these were
-    /// fewer than asked although the chat goes on.
+    /// No answer to a cursor has told yet. `first` is the length of the answer before there was a cursor. It is
+    /// `None` unless that answer was shorter than asked although the chat goes on.
     Unproven { first: Option<usize> },
-    /// As many as asked, even if the cursor had to be left out.
+    /// As many as asked. The server does not count a message that the cursor leaves out.
     AsAsked,
-    /// So many at most, as every answer showed that was shorter than asked although the chat went on.
+    /// At most this many. Every answer that was shorter than asked, although the chat went on, had this length.
     Capped(usize),
-    /// Now these, now those fewer than asked, although the chat went on.
+    /// The lengths of the answers differ. They were shorter than asked although the chat went on.
     Uneven,
 }
 
-/// Who keeps a walk through one bot session to that session; that the two filters may be combined is not
-/// documented.
+/// Who filters the messages of one bot session. The reference does not say whether the session filter and the
+/// cursor may be combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SessionFilter {
     Server,
-    /// The server ignores a filter beside the other: the whole chat is asked for.
+    /// The walk asks for the whole chat and filters the answers itself, because the server ignores one of the
+    /// two filters or leaves doubt.
     Ourselves,
 }
 
-/// What the server has shown of itself: as true of every other walk through the same chat.
+/// What the server has shown of itself. All walks through the same chat can use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
-    /// The `limit` of an ordinary request; grows up to the largest page size.
+    /// The `limit` of an ordinary request. It grows up to the largest page size.
     limit: u32,
     page_length: PageLength,
     /// The largest `limit` that was answered.
@@ -183,7 +196,7 @@ pub(crate) struct Server {
     refused: Option<(u32, u16)>,
     session_filter: SessionFilter,
     start: ChatTime,
-    /// What `start` was when nothing was found there.
+    /// The value of `start` at which nothing was found. The server's statement was out of date (*stale*).
     stale_start: Option<Timestamp>,
     latest: ChatTime,
 }
@@ -203,10 +216,10 @@ impl Server {
 /// Where the chat begins, as seen from the walk's position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
-    /// At the position's own time.
+    /// The chat begins at the position's own time.
     Reached,
     FurtherBack(Timestamp),
-    /// The server does not say, or what it says is refuted.
+    /// The server does not say where the chat begins, or an answer has shown that its statement is wrong.
     Unknown,
 }
 
@@ -217,7 +230,7 @@ pub(crate) struct Walk {
     position: Position,
     goal: Goal,
     server: Server,
-    /// The time that a walk without `until` begins before.
+    /// A walk without `until` begins at this time.
     newest: Timestamp,
     /// How many messages may still be handed out.
     remaining: Option<u64>,
@@ -244,12 +257,12 @@ impl Walk {
         }
     }
 
-    /// Everything up to here has been handed out, or is about to be.
+    /// Everything from the newest message down to here has been handed out, or will be handed out next.
     pub(crate) fn position(&self) -> &Position {
         &self.position
     }
 
-    /// Nothing older than this is wanted any more: another walk reads it.
+    /// Tells the walk not to read below `since`: another walk reads what is older.
     pub(crate) fn raise_since(&mut self, since: Timestamp) {
         self.bounds.since = Some(since);
     }
@@ -280,7 +293,7 @@ impl Walk {
                 bot_session,
             },
             Goal::AtStart { time, .. } => Ask {
-                // One more may be left out of what is counted.
+                // The server may count one more message and leave it out.
                 limit: self.bounds.page_size.max(self.more_than_seen().saturating_add(1)),
                 cursor: Some(self.cursor_at_start(time)),
                 bot_session: false,
@@ -301,7 +314,7 @@ impl Walk {
         Cursor { timestamp, id: NO_MESSAGE.into() }
     }
 
-    /// A cursor that leaves out nothing of this time, and takes in nothing of the position's.
+    /// A cursor that leaves out no message of `time`, and asks for no message of the position's time.
     fn cursor_at_start(&self, time: Timestamp) -> Cursor {
         if self.position.timestamp() == Some(time.next_milli()) {
             return Cursor { timestamp: time, id: LAST_ID.into() };
@@ -309,33 +322,35 @@ impl Walk {
         before_anything_newer_than(time)
     }
 
-    /// At the time of the last message that was passed, or at `until` itself.
+    /// A cursor at the time of the last message that the walk passed, or else at `until` itself.
     fn cursor_excluding_nothing(&self) -> Option<Cursor> {
         let Some(timestamp) = self.position.timestamp().or(self.bounds.until) else {
             return self.next_cursor();
         };
-        // As long as `NO_MESSAGE` and, under a strict keyset, after every id at that time.
+        // The id must be as long as `NO_MESSAGE`. Under a strict keyset it must also sort after every id at
+        // that time.
         let mut ids = self.position.ids().peekable();
         let known = ids.peek().is_some() && ids.all(|id| id.as_str() < NO_MESSAGE);
         let id = if known { NO_MESSAGE } else { LAST_ID };
         Some(Cursor { timestamp, id: id.into() })
     }
 
-    /// Behind the last message that was passed.
+    /// The cursor for what is older than the last message that the walk passed.
     fn next_cursor(&self) -> Option<Cursor> {
         if let Some(cursor) = &self.position.cursor {
             return Some(cursor.clone());
         }
         match self.bounds.until {
             Some(until) => Some(before_anything_newer_than(until)),
-            // A session's newest page needs no cursor (the filter that is required is the session).
+            // A session's newest page needs no cursor, because the session is the filter that the server
+            // requires.
             None if self.asks_for_session() => None,
             None => Some(Cursor { timestamp: self.newest, id: NO_MESSAGE.into() }),
         }
     }
 
-    /// The request that will follow if the answer to `ask`, whose first message is known already, turns
-    /// out ascending, as long as asked, and not the last; `None` when there may be no such request.
+    /// The request that will follow the answer to `ask`, if that answer is ascending, as long as asked, and not
+    /// the last. The answer's first message is known already. Returns `None` when no such request may follow.
     pub(crate) fn foresee(&self, ask: &Ask, first: &Cursor) -> Option<Ask> {
         let ChatTime::At(chat_start) = self.server.start else {
             return None;
@@ -355,7 +370,7 @@ impl Walk {
             }
         };
         Some(Ask {
-            // The first message is the only one of its time that is known to come.
+            // Only the first message of that time is known so far.
             limit: trimmed(limit, remaining, 2),
             cursor: Some(first.clone()),
             bot_session: ask.bot_session,
@@ -367,12 +382,12 @@ impl Walk {
         self.bounds.bot_session.is_some() && self.server.session_filter == SessionFilter::Server
     }
 
-    /// One more than all that may have been handed out of one time.
+    /// One more than the number of messages remembered as handed out at the cursor's time.
     fn more_than_seen(&self) -> u32 {
         limit_from(self.position.seen.len()).saturating_add(1)
     }
 
-    /// Twice the ordinary limit, as long as the server gives what is asked for.
+    /// Twice the ordinary `limit`, as long as the server gives as many as asked.
     fn grown(&self) -> u32 {
         match (self.server.page_length, self.server.refused) {
             (PageLength::Unproven { first: None } | PageLength::AsAsked, None) => {
@@ -382,13 +397,13 @@ impl Walk {
         }
     }
 
-    /// Where the chat begins. Of a session the server does not say when it began, only that nothing is older
-    /// than the chat.
+    /// Where the chat begins. No answer says when a session began: the server only says that nothing is older
+    /// than the chat's beginning.
     fn start(&self) -> Start {
         let ChatTime::At(start) = self.server.start else {
             return Start::Unknown;
         };
-        // Nothing before 1970 can be asked for.
+        // The endpoint cannot be asked for a time before 1970.
         let start = start.max(Timestamp::from_millis(0));
         let nothing_there = self.bounds.until.is_some_and(|until| until < start);
         match self.position.timestamp() {
@@ -403,15 +418,17 @@ impl Walk {
     }
 }
 
-/// A cursor that leaves out nothing of this time. NOTE: it stands a millisecond later, because a strict
-/// keyset would leave out those of the very time whose ids sort behind `NO_MESSAGE`, and an id that is not
-/// hexadecimal may be refused; what comes too new is dropped.
+/// A cursor that leaves out no message of this time.
+///
+/// NOTE: the cursor stands a millisecond later. At the exact time a strict keyset would leave out messages
+/// whose ids sort behind `NO_MESSAGE`. A server may refuse an id that is not hexadecimal. The walk drops
+/// messages that are too new.
 fn before_anything_newer_than(time: Timestamp) -> Cursor {
     Cursor { timestamp: time.next_milli(), id: NO_MESSAGE.into() }
 }
 
-/// `limit`, trimmed to what may still be handed out, but not so far that what has been handed out of the cursor's
-/// time, and may be counted, leaves no room.
+/// `limit`, trimmed to the number of messages that may still be handed out. The server may count the messages
+/// handed out at the cursor's time, so room for these and one more remains.
 fn trimmed(limit: u32, remaining: Option<u64>, more_than_seen: u32) -> u32 {
     let left = remaining.and_then(|left| u32::try_from(left).ok()).unwrap_or(limit);
     left.max(more_than_seen).min(limit)

@@ -1,6 +1,5 @@
-//! One window of time: the walk through it, its request under way, and what of it is held.
-//!
-//! No I/O, no async, no clock.
+//! One window: a range of time that one walk reads. The window has its walk, its request under way, and the
+//! messages that it holds. No I/O, no async, no clock.
 
 use std::collections::VecDeque;
 
@@ -10,11 +9,11 @@ use crate::position::Position;
 use crate::timestamp::Timestamp;
 use crate::walk::{Answer, Ask, Bounds, End, Kept, Next, Server, Stall, Walk};
 
-/// Names one window for as long as there is a plan.
+/// The name of a window. A plan never gives the same name to two windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WindowId(pub(crate) u64);
 
-/// Messages per millisecond: a sum in which what came last weighs most.
+/// How densely messages lie in time. Messages seen last have the most weight.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Density {
     millis: f64,
@@ -22,7 +21,8 @@ pub(crate) struct Density {
 }
 
 impl Density {
-    /// Adds `messages` seen in `millis`; what was there before counts `decay` times as much.
+    /// Adds `messages` seen in `millis` milliseconds. All that was added before then counts `decay` times as
+    /// much.
     pub(crate) fn add(&mut self, millis: f64, messages: f64, decay: f64) {
         self.millis = self.millis * decay + millis;
         self.messages = self.messages * decay + messages;
@@ -34,11 +34,12 @@ impl Density {
     }
 }
 
-/// How far the reading of a window has come.
+/// How far a window has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nothing was read, or nothing of it is held any more. `one_page`: it was read, held less than a page
-    /// and was dropped, so that one request reads it again and shows that it is whole.
+    /// Nothing was read, or nothing that was read is still held. `one_page` means that the window was read,
+    /// held less than a page, and was dropped. Then one request reads the window again and shows that it is
+    /// complete.
     Unread {
         one_page: bool,
     },
@@ -49,35 +50,35 @@ enum State {
     Failed,
 }
 
-/// What one answer brought, keys and messages ascending.
+/// The new messages of one answer, with their keys, ascending.
 #[derive(Debug)]
 pub(crate) struct Part<M> {
     pub(crate) keys: Vec<Key>,
     pub(crate) messages: Vec<M>,
-    /// Their share of the body that they came in.
+    /// The part of the body's bytes that belongs to these messages.
     pub(crate) bytes: u64,
-    /// Of the whole chat, as far as was known then.
+    /// The times of the whole chat, as far as they were known then.
     pub(crate) span: Option<Span>,
 }
 
-/// Both ends of time are inclusive. `from` is `None` when the window begins where the chat does, `until`
-/// when it is the newest and nobody knows yet how new that is.
+/// A window. `from` and `until` are inclusive. `from` is `None` when the window begins where the chat does.
+/// `until` is `None` when this is the newest window and the time of the newest message is not known yet.
 #[derive(Debug)]
 pub(crate) struct Window<M> {
     id: WindowId,
     from: Option<Timestamp>,
     until: Option<Timestamp>,
     walk: Walk,
-    /// Where the walk began, if that is a time of its own.
+    /// The time at which the walk began, if the bounds named one.
     starts_at: Option<Timestamp>,
     state: State,
     /// The `limit` of the request under way.
     under_way: Option<u32>,
-    /// In the order of the answers, so the newest messages come first.
+    /// The parts in the order of the answers, so the newest messages come first.
     parts: VecDeque<Part<M>>,
     held: usize,
     bytes: u64,
-    /// How many messages were read in it, and how densely they lie where it was read last.
+    /// How many messages were read in the window, and how densely they lie where it was read last.
     read: usize,
     density: Density,
     going_out: bool,
@@ -85,7 +86,7 @@ pub(crate) struct Window<M> {
 
 /// How an answer changed a window.
 pub(crate) struct Change {
-    /// How many messages are new, and how much time was read to find them.
+    /// How many messages are new, and how many milliseconds of the chat were read to find them.
     pub(crate) new: usize,
     pub(crate) millis: f64,
     pub(crate) duplicates: u64,
@@ -93,7 +94,7 @@ pub(crate) struct Change {
 }
 
 impl<M> Window<M> {
-    /// The window within the `since` and `until` of these bounds.
+    /// Makes the window between the `since` and `until` of these bounds.
     pub(crate) fn new(id: WindowId, bounds: Bounds, position: Position, one_page: bool) -> Self {
         Self {
             id,
@@ -124,17 +125,17 @@ impl<M> Window<M> {
         self.until
     }
 
-    /// How new the newest message can be is known now.
+    /// Sets the newest time of the window, once it is known.
     pub(crate) fn set_until(&mut self, until: Option<Timestamp>) {
         self.until = until;
     }
 
-    /// Whether its walk, which began at no time that is known, has come upon a message.
+    /// Whether the walk began at a known time or has found a message.
     pub(crate) fn has_begun(&self) -> bool {
         self.starts_at.is_some() || self.walk.position().timestamp().is_some()
     }
 
-    /// How far down it was read: what is older is still to come.
+    /// How far back the window was read. Older messages are still to come.
     pub(crate) fn bottom(&self) -> Option<Timestamp> {
         self.walk.position().timestamp().or(self.until)
     }
@@ -163,12 +164,12 @@ impl<M> Window<M> {
         matches!(self.state, State::Unread { .. }) && !self.is_under_way()
     }
 
-    /// Whether one request is expected to read it whole.
+    /// Whether one request is expected to read the whole window.
     pub(crate) fn is_one_page(&self) -> bool {
         self.state == State::Unread { one_page: true }
     }
 
-    /// Whether its walk has a next request and none under way.
+    /// Whether the walk has a next request, and no request is under way.
     pub(crate) fn may_ask(&self) -> bool {
         matches!(self.state, State::Unread { .. } | State::Reading) && !self.is_under_way()
     }
@@ -209,7 +210,7 @@ impl<M> Window<M> {
         self.density
     }
 
-    /// The next request, from now on under way. `first_limit` stands in for the page size.
+    /// Returns the next request, which is under way from now on. `first_limit` replaces the walk's own `limit`.
     pub(crate) fn send(&mut self, server: Server, first_limit: Option<u32>) -> Ask {
         self.walk.know(server);
         let mut ask = self.walk.ask();
@@ -218,12 +219,12 @@ impl<M> Window<M> {
         ask
     }
 
-    /// What another window has learned of the server since this one asked.
+    /// Takes over what another window has learned of the server since this window asked.
     pub(crate) fn know(&mut self, server: Server) {
         self.walk.know(server);
     }
 
-    /// The request under way is no more, and brought nothing.
+    /// Forgets the request under way, which brought nothing.
     #[cfg(test)]
     pub(crate) fn abandon(&mut self) {
         self.under_way = None;
@@ -240,15 +241,15 @@ impl<M> Window<M> {
         }
     }
 
-    /// The server refused the request under way with this status. What follows, or `None` if the refusal has
-    /// nothing to do with a `limit` of the walk's own choice.
+    /// The server refused the request under way with this status. Returns what follows, or `None` if the
+    /// refusal has nothing to do with a `limit` that the walk chose itself.
     pub(crate) fn refused(&mut self, ask: &Ask, status: u16) -> Option<Next> {
         self.under_way = None;
         self.walk.refused(ask, status)
     }
 
-    /// Takes the answer to the request under way. `known` says which messages are not to be handed out,
-    /// because they have been.
+    /// Takes the answer to the request under way. `lowest` is the window's older end, if it is known. `page` is
+    /// the number of messages expected on a page.
     pub(crate) fn receive(
         &mut self,
         ask: &Ask,
@@ -291,7 +292,7 @@ impl<M> Window<M> {
         }
     }
 
-    /// The newest part held, or the oldest.
+    /// Takes out the newest part that is held, or the oldest.
     pub(crate) fn take(&mut self, newest_first: bool) -> Option<Part<M>> {
         let part = if newest_first { self.parts.pop_front() } else { self.parts.pop_back() }?;
         self.held -= part.messages.len();
@@ -299,7 +300,7 @@ impl<M> Window<M> {
         Some(part)
     }
 
-    /// Whether a message of it has gone out.
+    /// Whether a message of this window has been handed out.
     pub(crate) fn is_going_out(&self) -> bool {
         self.going_out
     }
@@ -308,17 +309,18 @@ impl<M> Window<M> {
         self.going_out = true;
     }
 
-    /// The window begins later from now on: what lies before it is another's to read.
+    /// Makes the window begin later. Another window reads what lies before.
     pub(crate) fn raise_from(&mut self, from: Timestamp) {
         self.from = Some(from);
         self.walk.raise_since(from);
     }
 
-    /// Drops about `count` of the messages held, those that would be handed out last, never all, and cuts at
-    /// whole timestamps only. The window ends there from now on; returns the rest of its time, and how many
-    /// messages went.
+    /// Drops about `count` of the messages held, but never all. It drops those that would be handed out last,
+    /// and cuts only between two timestamps. The window ends there from now on. Returns the time that was cut
+    /// off and the number of messages dropped.
     ///
-    /// NOTE: newest first this leaves the walk behind, so it must have no request under way.
+    /// NOTE: newest first, the walk no longer matches the shorter window. So there must be no request under
+    /// way.
     pub(crate) fn drop_last(&mut self, count: usize, newest_first: bool) -> Option<Dropped> {
         let (count, kept) = if newest_first {
             cut(self.parts.iter().rev().flat_map(|part| part.keys.iter()), count)?
@@ -360,24 +362,25 @@ impl<M> Window<M> {
     }
 }
 
-/// What was held of some time and no longer is.
+/// A range of time whose messages were dropped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dropped {
     pub(crate) from: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
     pub(crate) count: usize,
-    /// Whether those were all the messages of that time.
+    /// Whether the dropped messages were all messages of that time.
     pub(crate) whole: bool,
 }
 
-/// What of so many bytes belongs to some of the messages.
+/// How many of `bytes` belong to `part` of `whole` messages.
 pub(crate) fn share(bytes: u64, part: usize, whole: usize) -> u64 {
     (bytes as f64 * part as f64 / whole.max(1) as f64) as u64
 }
 
-/// How many of these keys, from the first on, can go when about `count` are to: what goes and what stays
-/// have no timestamp in common. With it, the timestamp of the first that stays. A message without a readable
-/// timestamp may share that of either neighbour, so there is no cut beside it.
+/// Where to cut these keys when about `count` of them, from the first on, are to go. Returns how many go, and
+/// the timestamp of the first that stays. The keys that go and the keys that stay have no timestamp in common.
+/// A message without a readable timestamp may share the timestamp of either neighbour, so there is no cut
+/// beside it.
 fn cut<'a>(keys: impl Iterator<Item = &'a Key>, count: usize) -> Option<(usize, Timestamp)> {
     let mut best = None;
     let mut previous = None;

@@ -6,10 +6,10 @@ use crate::id::{BotSessionId, MessageId, is_well_formed};
 use crate::position::{Position, Seen, Standing, SyncPosition, UnplacedAt};
 use crate::timestamp::Timestamp;
 
-/// The first field of the line; a later form gets another number.
+/// The first field of the line. A later format gets another number.
 const VERSION: &str = "texter-history-1";
 
-/// All but the checksum: the fields with a colon behind each.
+/// The line without its checksum: each field with a colon behind it.
 pub(super) fn write_fields(checkpoint: &Checkpoint) -> String {
     let (direction, time, seen, sync) = match &checkpoint.standing {
         Standing::NewestFirst { position, top } => {
@@ -60,7 +60,7 @@ fn write_seen(seen: &[Seen]) -> String {
     texts.join(",")
 }
 
-/// `None` for what is no such line. A second spelling of a number is let pass here.
+/// Reads a line. `None` if the text is not a checkpoint. This function accepts other spellings of a number.
 pub(super) fn read_fields(line: &str) -> Option<Checkpoint> {
     let mut fields = line.split(':');
     let mut field = || fields.next();

@@ -1,26 +1,26 @@
-//! Why there was no answer, or no way on.
+//! Why there was no answer, or why the walk cannot go on.
 
-/// Why a page failed, where that calls for advice of its own.
+/// Why a page failed, if that cause needs its own advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// The stream was polled outside of any tokio runtime, or in one that was shut down.
     NoRuntime,
-    /// The connection had been kept alive and closed before anything of the answer was there.
+    /// A connection that was kept alive closed before any of the answer came.
     Unanswered,
-    /// The server's name was looked up in vain, and may be found later.
+    /// The lookup of the server's name failed, and may succeed later.
     NameLookup,
     /// There is no such name.
     NoSuchName,
-    /// Something else than TLS came back from an `https` address.
+    /// An `https` address answered with something other than TLS.
     NoTls,
     /// The server's certificate was refused.
     Untrusted,
-    /// The server cannot be got past.
+    /// The walk cannot get past what the server sends.
     Stalled { advice: &'static str },
 }
 
 impl Cause {
-    /// Whether the same request may fare better later.
+    /// Whether the same request may succeed later.
     pub(super) fn may_pass(self) -> bool {
         match self {
             Self::Unanswered | Self::NameLookup => true,

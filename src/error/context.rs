@@ -1,4 +1,4 @@
-//! Where it happened: in which chat, behind which message, in which field, after how long.
+//! Where the error happened: in which chat, behind which message, in which field, and after how long.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use crate::cursor::Cursor;
 use crate::id::ChatId;
 
 impl Error {
-    /// How long the page took, from its first request on, with its retries and the waits between them. `None` when nothing
-    /// was sent.
+    /// How long the page took, from its first request on, with its retries and the waits between them. `None`
+    /// when nothing was sent.
     ///
     /// # Examples
     ///
@@ -23,12 +23,12 @@ impl Error {
         self.0.elapsed
     }
 
-    /// The chat that was read, or was to be read. `None` when the error has to do with no chat, such as a client that cannot
-    /// be built.
+    /// The chat that was read, or was to be read. `None` when the error belongs to no chat, such as a client
+    /// that cannot be built.
     ///
     /// # Examples
     ///
-    /// Of several chats, the one that failed:
+    /// Which of several chats failed:
     ///
     /// ```
     /// # use futures::TryStreamExt;
@@ -88,9 +88,9 @@ impl Error {
         }
     }
 
-    /// Which field of a message could not be read, such as `statusHistory[0].timestamp`. The field is missing, comes twice, or
-    /// has another type than the [`Message`] or your own type. `None` when no single field is at fault, and for every kind
-    /// but [`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage).
+    /// Which field of a message could not be read, such as `statusHistory[0].timestamp`. The field is missing,
+    /// comes twice, or has another type than in [`Message`] or your own type. `None` when no single field is at
+    /// fault, and for every kind but [`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage).
     ///
     /// The path names fields and keys of maps. It never holds a value.
     ///

@@ -1,4 +1,4 @@
-//! How long an attempt has been waited for.
+//! How long somebody has waited for an attempt.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,17 +7,18 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A moment that is noticed later than this was missed because nobody polled, not because of the server.
+/// If the end of a piece is noticed later than this, nobody polled. It was not the server's fault.
 const LATE: Duration = Duration::from_millis(50);
 
 /// The time is counted in pieces of this length.
 const PIECE: Duration = Duration::from_secs(1);
 
 pin_project! {
-    /// Runs out when so much time has been waited for by somebody who polls: each piece of it counts if its end was
-    /// noticed in time. While nobody polls, what has arrived is not taken, and the server may be waiting for that.
+    /// Runs out when somebody who polls has waited for this long. Each piece of the time counts if its end was
+    /// noticed in time. While nobody polls, nobody takes what has arrived, and the server may be waiting for
+    /// that.
     pub(super) struct Patience {
-        // All but the present piece.
+        // The time left without the present piece.
         left: Duration,
         length: Duration,
         #[pin]
@@ -31,19 +32,19 @@ impl Patience {
         Self { left: time.saturating_sub(length), length, piece: sleep(length) }
     }
 
-    /// What is left of it.
+    /// The time that is left.
     pub(super) fn left(&self) -> Duration {
         let piece = self.piece.deadline().saturating_duration_since(Instant::now());
         self.left.saturating_add(piece)
     }
 
-    /// Ready when it has run out.
+    /// Ready when the time has run out.
     pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         loop {
             ready!(this.piece.as_mut().poll(cx));
             let now = Instant::now();
-            // Noticed late, the piece begins anew.
+            // A piece whose end was noticed late begins again.
             if now.saturating_duration_since(this.piece.deadline()) <= LATE {
                 if this.left.is_zero() {
                     return Poll::Ready(());

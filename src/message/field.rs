@@ -1,4 +1,4 @@
-//! How a field's value is read, `null` as absent.
+//! Reads the value of a field. `null` counts as absent.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,12 +12,12 @@ use crate::id::{
 };
 use crate::timestamp::Timestamp;
 
-/// A type of a field.
+/// A type that a field can have.
 pub(super) trait Field: DeserializeOwned {
     /// The value, or `None` for `null`.
     ///
-    /// An `Option` looks twice at what comes: for `null`, then for the value. In a message, which is made of
-    /// short values, that shows; so strings and numbers are read in one look.
+    /// An `Option` looks at the input twice: once for `null`, and once for the value. A message has many short
+    /// values, so the second look costs noticeable time. So strings and numbers are read in one look.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
         Option::deserialize(deserializer)
     }

@@ -1,4 +1,4 @@
-//! Parts of a message whose shape the API leaves open, kept as the JSON text that came.
+//! Parts of a message whose shape the API does not fix. They are kept as the JSON text that came.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 use super::read::read;
 use crate::error::Error;
 
-/// A free-form part of a message: the JSON text exactly as it came, parsed only when asked.
+/// A free-form part of a message: the JSON text exactly as it came. It is parsed only when you ask.
 ///
-/// Two are equal when their texts are.
+/// Two parts are equal when their texts are equal.
 ///
 /// # Examples
 ///
@@ -51,7 +51,8 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage) when it is nested too deep, or holds a number out of range.
+    /// [`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage) when the text is nested too deep, or
+    /// holds a number out of range.
     pub fn to_value(&self) -> Result<serde_json::Value, Error> {
         self.parse()
     }
@@ -60,7 +61,8 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage) when the text is not of that shape; [`Error::path`] names the field.
+    /// [`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage) when the text does not have that
+    /// shape. [`Error::path`] names the field.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
         read(self.as_str()).map_err(|fault| {
             let detail = format!("not of the shape asked for: {fault}");
@@ -83,7 +85,7 @@ impl fmt::Debug for Json {
     }
 }
 
-/// A [`Json`] that must be an object, as the API documents of the field.
+/// A [`Json`] that must be an object, as the API documents for the field.
 pub(super) struct Object(Json);
 
 impl From<Object> for Json {
@@ -105,7 +107,7 @@ impl<'de> Deserialize<'de> for Object {
 
 /// The fields that this crate does not know, by name, in the order in which they came.
 ///
-/// Empty, it costs no allocation. Serialising gives an object of them.
+/// An empty `Extra` costs no allocation. Serialising gives an object with these fields.
 ///
 /// # Examples
 ///
@@ -125,7 +127,7 @@ impl<'de> Deserialize<'de> for Object {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Extra(Option<Box<UnknownFields>>);
 
-/// Behind a pointer, because they are rare and every object has room for them.
+/// The fields are behind a pointer, because they are rare and every object needs room for them.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct UnknownFields(Vec<(CompactString, Json)>);
 
@@ -178,7 +180,7 @@ impl<'a> IntoIterator for &'a Extra {
     }
 }
 
-/// The names and values of an [`Extra`], in the order in which they came: made by [`Extra::iter`].
+/// The names and values of an [`Extra`], in the order in which they came. [`Extra::iter`] makes it.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! How an object of the API becomes a struct and back, losing no field.
+//! Turns an object of the API into a struct and back, without losing a field.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use serde::de::{DeserializeSeed, MapAccess, Visitor};
 
 /// A struct that [`object!`] has declared.
 pub(crate) trait Object {
-    /// One without any field.
+    /// An object without any field.
     fn blank() -> Self;
 
-    /// Takes in the fields of an object of the API.
+    /// Reads the fields of an object of the API.
     fn fill<'de, A: MapAccess<'de>>(&mut self, map: A) -> Result<(), A::Error>;
 }
 
-/// Reads an object where it is to stay: a message is too large to be moved about.
+/// Reads an object into its final place, because a message is too large to be moved about.
 pub(crate) struct InPlace<'a, T>(pub(crate) &'a mut T);
 
 impl<'de, T: Object> DeserializeSeed<'de> for InPlace<'_, T> {
@@ -39,7 +39,8 @@ impl<'de, T: Object> Visitor<'de> for InPlace<'_, T> {
     }
 }
 
-/// Reads the name of a field: as it stands in the text or, if it holds escapes, into the string.
+/// Reads the name of a field. A name with escapes is decoded into the string. Any other name is borrowed from
+/// the text.
 pub(super) struct FieldName<'a>(pub(super) &'a mut String);
 
 impl<'de> DeserializeSeed<'de> for FieldName<'_> {
@@ -70,9 +71,9 @@ impl<'de> Visitor<'de> for FieldName<'_> {
     }
 }
 
-/// Declares an object: its fields with their names in the API, and `extra` for those it does not know.
+/// Declares an object: its fields with their names in the API, and `extra` for unknown fields.
 ///
-/// `null` reads as absent; a known field that comes twice or with another type is an error. A derive with
+/// `null` reads as absent. A known field that comes twice or with another type is an error. A derive with
 /// `flatten` would buffer every object and could not keep parts as text.
 macro_rules! object {
     (

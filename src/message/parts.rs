@@ -1,4 +1,4 @@
-//! The objects inside a message (page "The Message object").
+//! The objects inside a message.
 
 use super::json::Json;
 use super::object::object;
@@ -20,7 +20,7 @@ object! {
 }
 
 object! {
-    /// What the provider knows the message by (`channelInfo`).
+    /// The provider's own data about the message (`channelInfo`).
     #[derive(Default)]
     pub struct ChannelInfo {
         /// The provider's message id, such as WhatsApp's `wamid…`.
@@ -80,7 +80,7 @@ object! {
         title: ShortText = "title",
         /// What choosing it sends.
         payload: ShortText = "payload",
-        /// What it says below its title.
+        /// The text below its title.
         description: ShortText = "description",
     }
 }
@@ -93,13 +93,13 @@ object! {
         payload: ShortText = "payload",
         /// What the button or row showed.
         title: ShortText = "title",
-        /// What the row said below its title.
+        /// The text below the row's title.
         description: ShortText = "description",
     }
 }
 
 object! {
-    /// One step of a message's way (`statusHistory`).
+    /// One change of a message's status (`statusHistory`).
     #[derive(Default)]
     pub struct StatusChange {
         /// What the message became.
@@ -109,7 +109,7 @@ object! {
     }
 }
 
-/// A vCard-like entry is kept as the JSON text that came.
+/// The entries are vCard-like. Each is kept as the JSON text that came.
 pub(super) struct Contacts(Vec<super::json::Object>);
 
 impl<'de> serde::Deserialize<'de> for Contacts {

@@ -1,15 +1,15 @@
-//! JSON text → a type. What cannot be read is told by its field, never by a value.
+//! Reads JSON text into a type. An error names the field, never a value.
 
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-/// Why a text is no value of the type asked for.
+/// Why a text is not a value of the type asked for.
 #[derive(Debug)]
 pub(crate) struct Fault {
     line: usize,
     column: usize,
-    /// The field at fault, such as `statusHistory[0].timestamp`, if one is.
+    /// The field at fault, such as `statusHistory[0].timestamp`. `None` if no single field is.
     pub(crate) path: Option<String>,
     what: &'static str,
 }
@@ -17,14 +17,14 @@ pub(crate) struct Fault {
 const MISSING: &str = "missing field `";
 const TWICE: &str = "duplicate field `";
 
-/// Reads a text; the field at fault is looked for only where there is a fault.
+/// Reads a text. The field at fault is searched for only after a failure.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
     serde_json::from_str(text).map_err(|error| Fault::of::<T>(text, &error))
 }
 
 impl Fault {
-    /// NOTE: the message of a `serde_json::Error` may quote a value. Only the name of a field that is missing or
-    /// comes twice is taken from it.
+    /// NOTE: the message of a `serde_json::Error` may quote a value. So only the name of a field that is
+    /// missing or comes twice is taken from the message.
     #[cold]
     fn of<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Self {
         let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -52,8 +52,8 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-$".contains(&byte))
 }
 
-/// A type of the caller's may say what it likes in its errors: what stands in the text as a string, and not as a
-/// name before a colon, may be one that it quotes.
+/// Whether `name` is a string value in the text, and not only the name of a field. The caller's own type may
+/// put any value into its error.
 fn is_value(text: &str, name: &str) -> bool {
     let quoted = format!("\"{name}\"");
     text.match_indices(&quoted).any(|(at, _)| {
@@ -61,7 +61,7 @@ fn is_value(text: &str, name: &str) -> bool {
     })
 }
 
-/// The most characters of a path that go into an error's text: a message's own names can have any length.
+/// The longest path, in characters, that an error shows. A message's own names can have any length.
 const LONGEST_SHOWN: usize = 100;
 
 impl fmt::Display for Fault {

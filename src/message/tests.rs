@@ -10,7 +10,7 @@ fn read(value: &Value) -> Message {
     serde_json::from_str(&value.to_string()).unwrap()
 }
 
-/// What comes back is the JSON value that came.
+/// Reads a message and checks that serialising gives back the JSON value that came.
 fn round_trip(text: &str) -> Message {
     let message: Message = serde_json::from_str(text).unwrap();
     let back: Value = serde_json::from_str(&serde_json::to_string(&message).unwrap()).unwrap();
@@ -171,7 +171,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Whatever a field holds, a message either comes back as it was or is refused.
+    /// Whatever a field holds, a message either comes back unchanged or is refused.
     #[test]
     fn what_is_read_comes_back(field in 0usize..30, value in any_json()) {
         let mut message = whole();
@@ -184,7 +184,7 @@ proptest! {
     }
 }
 
-/// A known field that came as `null` is left out on the way back, at any depth.
+/// Removes `null` fields at any depth, because serialising leaves them out.
 fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(map) => map

@@ -1,11 +1,11 @@
-//! The API's fixed vocabularies (page "Enums & Common Fields"). Each keeps the values it does not know.
+//! The API's fixed words and numbers. Each type keeps values that it does not know.
 
 use std::fmt;
 
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A word that the API's reference does not list, as it came.
+/// A word that the API's reference does not list, exactly as it came.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct UnknownWord(Box<str>);
 
@@ -159,7 +159,7 @@ words! {
 }
 
 words! {
-    /// What a message is made of (`type`).
+    /// The kind of a message's content (`type`).
     MessageKind {
         /// Plain text.
         Text = "text",
@@ -175,13 +175,13 @@ words! {
         List = "list",
         /// The choice of a button or of a list's row.
         Postback = "postback",
-        /// Something of one channel's own, such as a template.
+        /// Content that only one channel has, such as a template.
         Special = "special",
     }
 }
 
 words! {
-    /// Which way a message went (`direction`).
+    /// The direction of a message (`direction`).
     Direction {
         /// From the customer.
         Incoming = "incoming",
@@ -191,11 +191,11 @@ words! {
 }
 
 words! {
-    /// What a media item is (`mediaType`).
+    /// The kind of a media item (`mediaType`).
     MediaKind {
         /// A picture.
         Image = "image",
-        /// A film.
+        /// A video.
         Video = "video",
         /// A file.
         Document = "document",
@@ -207,7 +207,7 @@ words! {
 }
 
 numbers! {
-    /// How far a message has come (`status`).
+    /// The delivery status of a message (`status`).
     Status {
         /// Sent.
         Sent = 0,
@@ -227,7 +227,7 @@ numbers! {
 }
 
 numbers! {
-    /// What a chat became (`newChatStatus` of a system message).
+    /// The new status of a chat (`newChatStatus` of a system message).
     ChatStatus {
         /// With the bot.
         Bot = 0,

@@ -1,70 +1,70 @@
-//! How fast requests may go out. Pure: what has happened is told with its time, and when the next may go is
-//! the answer.
+//! How fast requests may go out. Pure: the caller tells what has happened and when. The answer is when the next
+//! request may go.
 //!
-//! Nothing is known of a server's limit before it refuses. Then the pace is a guess that grows by a constant with each
-//! answer, until the server refuses again: the limit is known now, and the pace is set a little below it. From there
-//! on it stays for a while, grows slowly, and is cut by a factor when it was too much.
+//! Nothing is known of a server's limit before its first refusal. After that, the pace is a guess. It grows by
+//! a constant with each answer, until the server refuses again. Now the limit is known, and the pace is set a
+//! little below it. The pace then stays for a while and grows slowly. Each further refusal cuts it by a factor.
 //!
-//! What the limit is, is read off a *token bucket*, which most servers keep: it holds `burst` requests and is
-//! filled at the limit, so of any row of requests that were answered, `burst` may have come out of the bucket, and
-//! the others came at no more than the limit: `(answered - burst) / time` is never above it, and the best such
-//! row comes close.
+//! The limit is worked out from the answers. Most servers keep a *token bucket*. It holds `burst` requests and
+//! is refilled at the rate of the limit. Take any run of answered requests. At most `burst` of them came out of
+//! the full bucket. The others came no faster than the limit. So `(answered - burst) / time` is never above the
+//! limit, and the best run comes close to it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The first guess, in requests a second, where the server took next to nothing at once.
+/// The first guess, in requests a second, when the server took hardly any requests at once.
 const FIRST_GUESS: f64 = 2.0;
 
-/// How much of what the server took at once is the first guess for a second.
+/// Which part of the requests that the server took at once is the first guess for a second.
 const FIRST_PART: f64 = 0.9;
 
-/// By how many requests a second the guess grows with each answer: it doubles within a second.
+/// By how many requests a second the guess grows with each answer. At this step it doubles within a second.
 const STEP: f64 = 0.7;
 
-/// How far below the limit that was read off the pace stays.
+/// The pace stays below the limit that was worked out, by this factor.
 const BELOW: f64 = 0.99;
 
-/// What is left of the pace at the most after a refusal. One that comes after few answers tells that the limit was
-/// read off too high: the more of them in a row, the harder the cut.
+/// Which part of the pace is left after a refusal, at most. A refusal after few answers shows that the assumed
+/// limit was too high. The more of these come in a row, the harder the cut.
 const CUTS: [f64; 3] = [0.96, 0.9, 0.8];
 
-/// What is left when there was no answer at all, or when the cuts above were not enough.
+/// Which part is left when there was no answer at all, or when the cuts above were not enough.
 const HALF: f64 = 0.5;
 
-/// Fewer answers than this between two refusals are few.
+/// Fewer answers than this between two refusals count as few.
 const FEW: u32 = 10;
 
-/// The most that comes on top of a time to wait.
+/// The most jitter that is added to a time to wait.
 const MOST_JITTER: Duration = Duration::from_secs(1);
 
-/// The longest time to wait that is taken from a server: a year.
+/// The longest time to wait that is accepted from a server: a year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// How long the pace stays after a cut, and how many answers: a refusal costs its pause, so one in so much time is
-/// little.
+/// How long, and for how many answers, the pace stays after a cut. A refusal costs its pause. One refusal in so
+/// much time costs little.
 const STAY: Duration = Duration::from_secs(10);
 const STAY_PAUSES: u32 = 20;
 const STAY_ANSWERS: u32 = 20;
 
-/// By which factor the pace grows with each answer after that.
+/// The factor by which the pace grows with each answer after that.
 const GROWTH: f64 = 1.02;
 
 /// The slowest pace, in requests a second.
 const SLOWEST: f64 = 1.0 / 30.0;
 
-/// A turn that is taken late leaves the next one where it was, within this: a timer's grain.
+/// The precision of a timer. A turn that is taken late by no more than this does not move the next turn.
 pub(super) const GRAIN: Duration = Duration::from_millis(2);
 
 /// How many answers are remembered.
 const REMEMBERED: usize = 128;
 
-/// The answers of this time before the first refusal came out of the bucket.
+/// Answers that came within this time before the first refusal count as taken at once.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// A request that may go out: which pace it was sent at, and when.
+/// A request that may go out: at which pace it was sent, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {
     cuts: u64,
@@ -73,29 +73,29 @@ pub(crate) struct Turn {
 
 #[derive(Debug)]
 pub(super) struct Limit {
-    /// The caller's own, in requests a second.
+    /// The caller's own limit, in requests a second.
     most: Option<f64>,
     pace: Pace,
-    /// When the last request went out, or should have.
+    /// When the last request went out, or should have gone out.
     sent: Option<Instant>,
-    /// Nothing goes out before.
+    /// Nothing goes out before this time.
     pause: Option<Instant>,
-    /// Until when the server asked to wait.
+    /// The time until which the server asked to wait.
     asked: Option<Instant>,
-    /// How often the pace was cut: what was sent before the last cut says nothing of the pace after it.
+    /// How often the pace was cut. Requests sent before the last cut say nothing about the pace after it.
     cuts: u64,
-    /// When the last requests were sent that the server answered.
+    /// When the last answered requests were sent.
     answered: VecDeque<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// The server has refused nothing.
+    /// The server has not refused anything.
     Unknown,
-    /// It has once; the pace grows until it does again. `burst` were taken at once, counted until the pause is over.
+    /// The server has refused, and the pace grows until it refuses again. `burst` counts the requests that were
+    /// taken at once, until the pause is over.
     Guess { rate: f64, burst: usize, pause: Instant, answers: u32 },
-    /// The limit was read off.
-    /// `few` refusals in a row came after few `answers`.
+    /// The limit was worked out. `few` refusals in a row came after few `answers`.
     Known { rate: f64, burst: usize, stay: Instant, answers: u32, few: usize },
 }
 
@@ -112,7 +112,7 @@ impl Limit {
         }
     }
 
-    /// In requests a second; `None` for as fast as can be.
+    /// The pace in requests a second. `None` means as fast as possible.
     pub(super) fn rate(&self) -> Option<f64> {
         match self.pace {
             Pace::Unknown => self.most,
@@ -122,13 +122,13 @@ impl Limit {
         }
     }
 
-    /// When the next request may go out; `None` for at any time.
+    /// When the next request may go out. `None` means at any time.
     pub(super) fn free(&self) -> Option<Instant> {
         let next = self.sent.zip(self.rate()).map(|(sent, rate)| sent + interval(rate));
         self.pause.max(next)
     }
 
-    /// Until when the server asked to send nothing, if it did.
+    /// The time until which the server asked to send nothing, if it did.
     pub(super) fn asked(&self) -> Option<Instant> {
         self.asked
     }
@@ -140,7 +140,7 @@ impl Limit {
         Turn { cuts: self.cuts, at: now }
     }
 
-    /// The server answered one, with a page or with a refusal of the request itself.
+    /// Notes that the server answered a request, with a page or by refusing the request itself.
     pub(super) fn answered(&mut self, turn: Turn, now: Instant) {
         if self.answered.len() == REMEMBERED {
             self.answered.pop_front();
@@ -174,8 +174,11 @@ impl Limit {
         }
     }
 
-    /// The server refused one, and may have asked to wait. Tells for how long nothing goes out. `jitter` is what part
-    /// of the time between two requests comes on top of what the server asked for, because others were told the same.
+    /// Notes that the server refused a request, and for how long it asked to wait, if it did. Returns for how
+    /// long nothing is sent.
+    ///
+    /// `jitter` is between 0 and 1. That part of the time between two requests is added to the time that the
+    /// server asked for, because other clients were told the same time.
     pub(super) fn refused(
         &mut self,
         turn: Turn,
@@ -201,7 +204,7 @@ impl Limit {
         self.free().map(|free| free.saturating_duration_since(now)).unwrap_or_default()
     }
 
-    /// Lets the pace be for a while after the pause.
+    /// Keeps the pace for a while after the pause.
     fn stay(&mut self, paused: Instant, now: Instant) {
         let time = STAY.max(paused.saturating_duration_since(now).saturating_mul(STAY_PAUSES));
         match &mut self.pace {
@@ -223,7 +226,7 @@ impl Limit {
             Pace::Guess { rate, burst, answers: 0, .. } => {
                 Pace::Guess { rate: self.within(rate * HALF), burst, pause, answers }
             }
-            // However few answers there were to a guess, in the end it had to be too much.
+            // Even after few answers, a guess had to become too high in the end.
             Pace::Guess { rate, burst, .. } => {
                 let rate = self.settled(rate, CUTS[0], burst);
                 Pace::Known { rate, burst, stay, answers, few: 0 }
@@ -237,7 +240,7 @@ impl Limit {
         };
     }
 
-    /// This part of the pace, or what was read off if that is slower.
+    /// This part of the pace, or the limit that was worked out if that is slower.
     fn settled(&self, rate: f64, part: f64, burst: usize) -> f64 {
         let read_off = self.read_off(burst).map_or(rate, |limit| limit * BELOW);
         self.within((rate * part).min(read_off).max(rate * HALF))
@@ -247,7 +250,7 @@ impl Limit {
         self.most.map_or(rate, |most| rate.min(most)).max(SLOWEST)
     }
 
-    /// The most that the server has shown to grant in a second.
+    /// The highest rate that the server has shown to allow, in requests a second.
     fn read_off(&self, burst: usize) -> Option<f64> {
         let burst = burst.max(1);
         let last = self.answered.iter().max()?;
@@ -275,7 +278,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Sends one and has it answered at once.
+    /// Sends a request that is answered at once.
     fn answered(limit: &mut Limit, at: Instant) {
         let turn = limit.send(at);
         limit.answered(turn, at);
@@ -294,7 +297,7 @@ mod tests {
         }
         let turn = limit.send(now);
         assert_eq!(limit.refused(turn, None, 0.0, now), limit.free().unwrap() - now);
-        // What was taken within a second, of what is remembered.
+        // The requests taken within a second, as far as they are remembered.
         assert_eq!(rate(&limit), 0.9 * REMEMBERED as f64);
     }
 
@@ -305,7 +308,7 @@ mod tests {
         answered(&mut limit, now);
         for turn in 1..8 {
             assert_eq!(limit.free(), Some(now + turn * quarter));
-            // Late by less than a timer's grain, the next is where it was.
+            // A turn that is late by less than a timer's precision does not move the next one.
             answered(&mut limit, now + turn * quarter + GRAIN / 2);
         }
         let late = now + 10 * SECOND;
@@ -344,12 +347,12 @@ mod tests {
         let turns: Vec<_> = (0..5).map(|_| limit.send(now)).collect();
         limit.refused(turns[0], Some(SECOND), 0.0, now);
         let first = rate(&limit);
-        // But the longest time to wait counts.
+        // The longest time to wait still counts.
         assert_eq!(limit.refused(turns[1], Some(3 * SECOND), 1.0, now), 3 * SECOND);
         limit.refused(turns[2], Some(SECOND), 1.0, now);
         assert_eq!((rate(&limit), limit.free()), (first, Some(now + 3 * SECOND)));
         assert_eq!(limit.asked(), Some(now + 3 * SECOND));
-        // Answers that come in the pause tell how much was taken at once.
+        // Answers during the pause tell how many requests were taken at once.
         for turn in &turns[3..] {
             limit.answered(*turn, now);
         }
@@ -362,7 +365,7 @@ mod tests {
             let (mut limit, now) = (Limit::new(None), Instant::now());
             let turn = limit.send(now);
             let pause = limit.refused(turn, Some(SECOND), jitter, now);
-            // At two requests a second, half a second at the most.
+            // At two requests a second, the jitter is at most half a second.
             assert_eq!(pause, SECOND + (SECOND / 2).mul_f64(jitter.min(1.0)));
         }
     }
@@ -378,7 +381,7 @@ mod tests {
             before = rate(&limit);
         }
         assert_eq!(before, SLOWEST);
-        // However slow, it is found out again that there is more.
+        // However slow the pace is, the client finds out again that the server allows more.
         for _ in 0..10 {
             now = limit.free().unwrap();
             answered(&mut limit, now);

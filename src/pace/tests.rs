@@ -20,7 +20,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How long an answer takes.
 const LATENCY: Duration = Duration::from_millis(5);
 
-/// So many requests a second, and so many at once: a bucket that is filled at that rate.
+/// A bucket that holds `burst` requests and is filled at `rate` a second.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     rate: f64,
@@ -34,7 +34,7 @@ impl Bucket {
         Self { rate, burst, filled: burst, at: None }
     }
 
-    /// Whether one more is taken, and otherwise when it would be.
+    /// Takes a request, or says after which time it could be taken.
     fn take(&mut self, now: Instant) -> Result<(), Duration> {
         let since = self.at.map_or(0.0, |at| (now - at).as_secs_f64());
         self.filled = (self.filled + since * self.rate).min(self.burst);
@@ -51,14 +51,15 @@ impl Bucket {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Says {
     Nothing,
-    /// As the header has it.
+    /// The time in whole seconds, as the header has it.
     WholeSeconds,
 }
 
-/// What the server saw of each request: when it came, and when it could come again if it was refused.
+/// What the server saw of each request: when it came, and after which time it could come again if it was
+/// refused.
 type Seen = Arc<Mutex<Vec<(Instant, Option<Option<Duration>>)>>>;
 
-/// A server of three pages a chat, of 25 messages in all.
+/// A server whose chats have three pages and 25 messages.
 fn limited(bucket: Bucket, says: Says, build: impl FnOnce(Client) -> Client) -> (Client, Seen) {
     let model = Model::documented(25);
     let (bucket, seen) = (Mutex::new(bucket), Seen::default());
@@ -94,8 +95,8 @@ async fn read(mut stream: MessageStream) -> MessageStream {
     stream
 }
 
-/// Reads so many chats at once. Tells how many requests there were behind those under way when the first refusal came,
-/// how many of them were refused, and the time that it took.
+/// Reads this many chats at once. Returns how many requests came after those under way at the first refusal,
+/// how many of them were refused, and the time taken.
 async fn read_all(client: &Client, seen: &Seen, chats: usize) -> (usize, usize, f64) {
     let began = Instant::now();
     let streams = join_all((0..chats).map(|_| read(chat(client)))).await;
@@ -106,7 +107,7 @@ async fn read_all(client: &Client, seen: &Seen, chats: usize) -> (usize, usize, 
     let first = seen.iter().find(|(_, refusal)| refusal.is_some()).map(|(at, _)| *at + LATENCY);
     let later: Vec<_> =
         seen.iter().filter(|(at, _)| first.is_some_and(|first| *at > first)).collect();
-    // Nobody sends while the server has asked to wait.
+    // No request is sent while the server has asked to wait.
     for (asked_at, wait) in seen.iter().filter_map(|(at, refusal)| Some((*at, (*refusal)??))) {
         let told = asked_at + LATENCY;
         let within = seen.iter().filter(|(at, _)| *at > told && *at < told + wait).count();
@@ -146,7 +147,7 @@ async fn below_the_limit_nothing_is_refused() {
         let (_, _, took) = read_all(&client, &seen, chats).await;
         let seen = seen.lock().unwrap();
         assert!(seen.iter().all(|(_, refusal)| refusal.is_none()), "at {kept} a second");
-        // Evenly, from the first on.
+        // The requests are evenly spaced, from the first on.
         let interval = Duration::from_secs_f64(1.0 / kept);
         for pair in seen.windows(2) {
             let gap = pair[1].0 - pair[0].0;
@@ -178,7 +179,7 @@ async fn first_come_first_served() {
     let streams = (0..10).map(|number| {
         let (client, order) = (client.clone(), Arc::clone(&order));
         async move {
-            // In this order, whatever the executor does.
+            // The streams begin in this order, whatever the executor does.
             sleep(Duration::from_millis(number)).await;
             let stream = read(chat(&client)).await;
             order.lock().unwrap().push(number);
@@ -187,15 +188,14 @@ async fn first_come_first_served() {
     });
     let streams = join_all(streams).await;
     assert_eq!(*order.lock().unwrap(), (0..10).collect::<Vec<_>>());
-    // Thirty requests in turn: nobody waits longer than for all the others' one.
+    // Thirty requests in turn. No request waits longer than for one request of each other stream.
     let waited: Vec<_> = streams.iter().map(|stream| stream.stats().waited).collect();
     assert!(waited.iter().all(|waited| *waited < 3 * SECOND), "{waited:?}");
     assert!(waited[9] > SECOND);
     assert_eq!(seen.lock().unwrap().len(), 30);
 }
 
-/// A chat of 10,000 pages, read by eight requests at once, does not keep short ones waiting for longer than twice their
-/// share.
+/// Reading a chat of 10,000 pages by eight requests at once makes short chats wait at most twice their share.
 #[tokio::test(start_paused = true)]
 async fn a_long_chat_starves_no_short_one() {
     let model = Model::documented(100_000);
@@ -210,7 +210,7 @@ async fn a_long_chat_starves_no_short_one() {
         }
     };
     let short = async {
-        // The long one has come up to its eight requests.
+        // The long chat now has its eight requests under way.
         tokio::time::sleep(5 * SECOND).await;
         let (began, before) = (Instant::now(), transport.count());
         let three_pages = || client.messages(CHAT).page_size(10).max_messages(30).stream();
@@ -221,9 +221,9 @@ async fn a_long_chat_starves_no_short_one() {
     tokio::select! {
         () = long => panic!("the long one was done first"),
         (took, requests) = short => {
-            // Sixty requests are six seconds' worth.
+            // Sixty requests take six seconds.
             assert!(took < 2 * 6 * SECOND, "{took:?}");
-            // The long one went on meanwhile: it is fair to it, too.
+            // The long chat went on meanwhile, so the pace is fair to it, too.
             assert!(requests > 60 + 15, "{requests}");
         }
     }
@@ -237,7 +237,7 @@ async fn a_turn_that_is_not_taken_goes_to_the_next() {
         let mut first = chat(&client);
         first.next().await.unwrap().unwrap();
         let began = Instant::now();
-        // Ten that take their places and are not polled again.
+        // Ten streams take their places and are not polled again.
         let mut idle: Vec<_> = (0..10).map(|_| chat(&client)).collect();
         for stream in &mut idle {
             assert!(stream.next().now_or_never().is_none());
@@ -250,7 +250,7 @@ async fn a_turn_that_is_not_taken_goes_to_the_next() {
         let took = began.elapsed();
         assert!(took < SECOND + SECOND / 5, "{took:?}");
         assert_eq!(seen.lock().unwrap().len(), 2);
-        // They are still in time when they come back: before whoever came after them.
+        // When they are polled again, they come before the request that arrived after them.
         if !dropped {
             let later = async { chat(&client).next().await.unwrap().unwrap() };
             let back = async { idle[0].next().await.unwrap().unwrap() };
@@ -271,7 +271,7 @@ async fn a_stream_that_is_dropped_gives_its_turn_back_at_once() {
     let mut first = Box::new(chat(&client));
     assert!(first.next().now_or_never().is_none());
     let mut second = chat(&client);
-    // In a task of its own, which nothing but its waker and its timer moves.
+    // The stream runs in a task of its own, which only its waker and its timer wake.
     let second = tokio::spawn(async move { second.next().await.unwrap().unwrap() });
     sleep(SECOND / 2).await;
     drop(first);
@@ -280,7 +280,7 @@ async fn a_stream_that_is_dropped_gives_its_turn_back_at_once() {
     assert_eq!((seen.len(), seen[1].0 - seen[0].0), (2, SECOND));
 }
 
-/// Nothing of a stream that is polled outside of its turn, or for nothing, is a request.
+/// A stream that is polled outside of its turn, or without need, sends no request.
 #[tokio::test(start_paused = true)]
 async fn waiting_is_no_attempt_and_counts_for_nothing() {
     let (client, seen) =
@@ -298,7 +298,7 @@ async fn waiting_is_no_attempt_and_counts_for_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn refusals_count_by_their_time_and_not_by_their_number() {
-    // More of them than attempts, and none at the cost of an attempt for what fails later.
+    // There are more refusals than attempts. They use up no attempt of a request that fails later.
     let model = Model::documented(5);
     let policy = RetryPolicy::default().max_attempts(2);
     let (client, transport) = Scripted::with_retry(policy, move |ask, number| match number {
@@ -310,7 +310,7 @@ async fn refusals_count_by_their_time_and_not_by_their_number() {
     assert!(stream.next().await.unwrap().is_ok());
     assert_eq!((transport.count(), stream.stats().requests), (7, 7));
 
-    // Nobody waits for ever.
+    // No stream waits for ever.
     let (client, transport) =
         Scripted::with_retry(RetryPolicy::default(), |_, _| Reply::Status(429, Some(10 * SECOND)));
     let began = Instant::now();
@@ -319,7 +319,7 @@ async fn refusals_count_by_their_time_and_not_by_their_number() {
     assert_eq!(error.attempts() as usize, transport.count());
     assert!((90..121).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 
-    // Whoever wants no retries gets none.
+    // A policy without retries gets none.
     let (client, transport) =
         Scripted::with_retry(RetryPolicy::none(), |_, _| Reply::Status(429, Some(SECOND)));
     assert!(client.messages(CHAT).stream().next().await.unwrap().is_err());
@@ -343,16 +343,16 @@ async fn a_refusal_of_one_is_news_for_all() {
         join_all(streams.into_iter().map(StreamExt::collect::<Vec<_>>)).await;
         let times: Vec<_> = transport.times().iter().map(|time| *time - began).collect();
         assert!(times[..3].iter().all(|time| *time < SECOND), "{times:?}");
-        // Two that came at the same time may have been under way.
+        // Two requests that came at the same time may have been under way.
         assert!(times[5..].iter().all(|time| *time >= 20 * SECOND), "{times:?}");
-        // And then one by one.
+        // Then they come one by one.
         let after: Vec<_> = times.into_iter().filter(|time| *time >= 20 * SECOND).collect();
         assert!(after.windows(2).all(|pair| pair[1] > pair[0]), "{after:?}");
     }
 }
 
-/// The connection of the first turns out to be closed while the second is told to wait: what is sent again is a request
-/// like any other.
+/// The first stream's connection turns out to be closed while the second is told to wait. The request that is
+/// sent again waits for its turn, like any other.
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_again_waits_for_its_turn() {
     let model = Model::documented(25);
@@ -372,7 +372,7 @@ async fn what_is_sent_again_waits_for_its_turn() {
     assert!(times[2] >= 20 * SECOND, "{times:?}");
 }
 
-/// An hour that one page was told is not waited for by the others, and nothing goes out in it.
+/// One page is told to wait for an hour. The others do not wait for so long, and nothing goes out in that hour.
 #[tokio::test(start_paused = true)]
 async fn a_time_that_is_too_long_ends_whoever_waits_for_it() {
     const HOUR: Duration = Duration::from_secs(3_600);
@@ -400,7 +400,7 @@ async fn a_time_that_is_too_long_ends_whoever_waits_for_it() {
     let _ = read(refused).await;
 }
 
-/// Keeps the paces that the events tell.
+/// Keeps the paces that the events report.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<f64>>>);
 
@@ -443,13 +443,13 @@ async fn a_change_of_the_pace_is_told() {
     let (client, seen) = limited(Bucket::new(5.0, 1.0), Says::Nothing, |client| client);
     read_all(&client, &seen, 20).await;
     let paces = told.0.lock().unwrap().clone();
-    // A guess, what it grew to in a few steps, and what was read off.
+    // The first guess, the values it grew to in a few steps, and the limit that was worked out.
     assert_eq!(paces[0], 2.0, "{paces:?}");
     assert!(paces[1] > 2.0 && (3..12).contains(&paces.len()), "{paces:?}");
     assert!((4.5..5.2).contains(paces.last().unwrap()), "{paces:?}");
 }
 
-/// A waker that holds a place of its own, as that of a task may which nobody else holds.
+/// A waker that owns a place in the queue. The waker of a task that nobody else owns may do so.
 struct Holds(#[expect(dead_code, reason = "dropped with the waker")] super::Place);
 
 impl std::task::Wake for Holds {

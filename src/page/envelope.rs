@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::chat_time::ChatTime;
 use crate::timestamp::Timestamp;
 
-/// What of the envelope is not messages.
+/// The fields of the envelope except the messages.
 #[derive(Debug)]
 pub(super) struct Envelope {
     pub(super) chat_start: ChatTime,
@@ -18,11 +18,11 @@ pub(super) struct Envelope {
 
 /// Takes the elements of `messages` one by one.
 pub(super) trait Elements<'de> {
-    /// Reads the next one.
+    /// Reads the next element.
     fn take<D: Deserializer<'de>>(&mut self, element: D) -> Result<(), D::Error>;
 }
 
-/// Hands on each element as text, whatever it is.
+/// Passes on each element as text, whatever it is.
 pub(super) struct Texts<F>(pub(super) F);
 
 impl<'de, F: FnMut(&'de RawValue)> Elements<'de> for Texts<F> {
@@ -31,7 +31,7 @@ impl<'de, F: FnMut(&'de RawValue)> Elements<'de> for Texts<F> {
     }
 }
 
-/// Reads a whole body; more than `most` elements are an error, and so are bytes after the JSON.
+/// Reads a whole body. More than `most` elements are an error. Bytes after the JSON are an error too.
 pub(super) fn read_envelope<'de>(
     text: &'de str,
     most: usize,

@@ -1,6 +1,6 @@
-//! Where a message stands, read from its text without reading the rest of it.
+//! Reads a message's *place*, its `_id` and `timestamp`, without decoding the rest of the message.
 
-// These are a server's bytes, looked at by position: no position may lead to a panic.
+// The bytes come from a server and are read by index. No index may lead to a panic.
 #![warn(clippy::indexing_slicing, clippy::string_slice)]
 
 use std::borrow::Cow;
@@ -12,17 +12,18 @@ use crate::cursor::Cursor;
 use crate::id::is_well_formed;
 use crate::timestamp::Timestamp;
 
-/// Where one message stands.
+/// The place of one message, if it has one.
 pub(super) enum Place {
     At(Cursor),
-    /// The fault says what is missing, without quoting the message; the path, in which field.
+    /// The message has no readable place. `fault` says what is missing, without quoting the message. `path` is
+    /// the field.
     Nowhere {
         path: Option<&'static str>,
         fault: &'static str,
     },
 }
 
-/// The two fields that tell it, as they stand in the text.
+/// The two fields of the place, as they stand in the text.
 #[derive(Debug, PartialEq, Eq)]
 struct PlaceTexts<'a> {
     id: Option<&'a str>,
@@ -54,7 +55,7 @@ pub(super) fn place_of(raw: &RawValue) -> Place {
         };
     };
     let id: Option<Cow<'_, str>> = id.and_then(|id| match id.as_bytes() {
-        // Nearly every id is plain, and then what stands between the quotes is the id.
+        // Nearly every id has no escapes. Then the text between the quotes is the id.
         [b'"', plain @ .., b'"'] if !plain.contains(&b'\\') => {
             id.get(1..id.len() - 1).map(Into::into)
         }
@@ -78,15 +79,15 @@ pub(super) fn place_of(raw: &RawValue) -> Place {
     }
 }
 
-/// `None` if one of them comes twice, or a name is no text.
+/// Reads the two fields. `None` if one of them comes twice, or if the name of a field is not valid text.
 fn read(object: &str) -> Option<PlaceTexts<'_>> {
     let fields: PlaceFields<'_> = serde_json::from_str(object).ok()?;
     let PlaceFields { id, timestamp } = fields;
     Some(PlaceTexts { id: id.map(RawValue::get), timestamp: timestamp.map(RawValue::get) })
 }
 
-/// Does what [`read`] does in a fraction of its time: the text has been read as JSON before, so all that has
-/// to be looked for is where its strings end. `None` for what is out of the ordinary, which `read` decides.
+/// Does what [`read`] does in a fraction of its time. The text is known to be JSON. So only the ends of its
+/// strings must be found. Returns `None` for unusual texts, which `read` then decides.
 fn skim(object: &str) -> Option<PlaceTexts<'_>> {
     let bytes = object.as_bytes();
     let mut found = PlaceTexts { id: None, timestamp: None };
@@ -107,7 +108,7 @@ fn skim(object: &str) -> Option<PlaceTexts<'_>> {
                     _ if escaped => None,
                     _ => continue,
                 };
-                // A string with no colon behind it is a value.
+                // A string without a colon after it is a value.
                 let Some(value) = value_behind(bytes, at) else { continue };
                 let text = scalar(object, value)?;
                 if field?.replace(text).is_some() {
@@ -123,7 +124,7 @@ fn skim(object: &str) -> Option<PlaceTexts<'_>> {
     Some(found)
 }
 
-/// The place behind the string whose first quote stands at `start`, and whether it holds escapes.
+/// The index after the string whose first quote is at `start`, and whether the string holds escapes.
 fn end_of_string(bytes: &[u8], start: usize) -> Option<(usize, bool)> {
     let (mut at, mut escaped) = (start + 1, false);
     loop {
@@ -146,7 +147,7 @@ fn value_behind(bytes: &[u8], end: usize) -> Option<usize> {
     if bytes.get(colon) == Some(&b':') { behind_space(colon + 1) } else { None }
 }
 
-/// The string or number that begins at `start`; not `null`, which reads as absent.
+/// The string or number that begins at `start`. `None` for `null`, which counts as absent.
 fn scalar(object: &str, start: usize) -> Option<&str> {
     let bytes = object.as_bytes();
     let end = match bytes.get(start)? {
@@ -160,7 +161,8 @@ fn scalar(object: &str, start: usize) -> Option<&str> {
     object.get(start..end)
 }
 
-/// Whether it says that it belongs to another session, or to none. What cannot be read may belong to any.
+/// Whether the message says that it belongs to another session, or to none. A message that cannot be read may
+/// belong to any session.
 pub(super) fn belongs_to_other_session(raw: &RawValue, session: &str) -> bool {
     raw.get().starts_with('{')
         && serde_json::from_str::<SessionField<'_>>(raw.get())

@@ -87,7 +87,7 @@ fn what_is_not_the_endpoint_s_is_refused_without_quoting_it() {
     }
 }
 
-/// Texts of which each is a bad message, whether it has a place, and which field is at fault.
+/// Bad messages: the text, whether it has a place, and which field is at fault.
 const BAD: &[(&str, bool, Option<&str>)] = &[
     ("null", false, None),
     ("7", false, None),
@@ -141,7 +141,7 @@ fn what_is_no_utf_8_costs_its_message_alone() {
     assert!(error.to_string().contains("message b cannot be read: it is not UTF-8"), "{error}");
     assert!(error.raw_message().unwrap().contains("private \u{fffd}"));
     assert_eq!(decode::<Value>(body).unwrap().keys, page.keys);
-    // A text that could be taken as it is now is not taken for what was sent.
+    // The repaired text would be readable, but it is not what the server sent.
     let one =
         decode::<Message>(b"{\"messages\":[{\"_id\":\"b\",\"timestamp\":2,\"text\":\"\xff\"}]}")
             .unwrap();
@@ -194,11 +194,11 @@ fn messages_of_another_session_are_told() {
         assert_eq!((&typed, &typed), (&bare, &value));
         typed
     };
-    // Read one by one, because some are bad.
+    // These messages are read one by one, because some are bad.
     let body =
         br#"{"messages":[{"botSessionId":"s"},{"botSessionId":"t"},{},null,{"botSessionId":7}]}"#;
     assert_eq!(others(body), [false, true, true, false, false]);
-    // Read in one pass.
+    // These messages are read in one pass.
     let body = br#"{"messages":[{"_id":"a","timestamp":1,"botSessionId":"s"},
         {"_id":"b","timestamp":1,"botSessionId":"t"},{"_id":"c","timestamp":1}]}"#;
     assert_eq!(others(body), [false, true, true]);
@@ -227,7 +227,7 @@ fn the_first_message_is_looked_for_in_a_beginning_of_64_kib() {
         assert_eq!(body.len(), length);
         assert_eq!(first_cursor(body.as_bytes()).is_some(), found);
     }
-    // Behind a short one, any amount may have arrived at once.
+    // After a short first message, any amount may have arrived at once.
     let body = format!("{start}\"}},\"{}", "x".repeat(100 * 1024));
     assert!(first_cursor(body.as_bytes()).is_some());
 }
@@ -235,7 +235,7 @@ fn the_first_message_is_looked_for_in_a_beginning_of_64_kib() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 
-    /// Any bytes, and any cut and change of a real page, are a page or an error.
+    /// Any bytes, and any cut or changed page, are either a page or an error.
     #[test]
     fn no_body_leads_to_a_panic(
         noise in prop::collection::vec(any::<u8>(), 0..40),
@@ -249,7 +249,7 @@ proptest! {
         for body in [&body[..], &body[..start], &noise] {
             let typed = decode::<Message>(body);
             let untyped = decode::<Box<RawValue>>(body);
-            // What is a page of messages is one of texts, with the same places.
+            // A page of messages is also a page of texts, with the same places.
             if let (Ok(typed), Ok(untyped)) = (typed, untyped) {
                 prop_assert_eq!(typed.keys, untyped.keys);
             }
@@ -258,7 +258,7 @@ proptest! {
         }
     }
 
-    /// One pass and message by message come to the same places.
+    /// Reading in one pass and reading message by message give the same places.
     #[test]
     fn a_bad_message_changes_nothing_of_its_neighbours(
         times in prop::collection::vec(0i64..1_000, 0..20),

@@ -7,7 +7,7 @@ use crate::walk::{Answer, Ask, End, Kept, Next};
 use crate::window::{Part, WindowId, share};
 
 impl<M> Plan<M> {
-    /// Takes the request of this window out of those under way.
+    /// Takes this window's request off the list of requests under way.
     fn arrived(&mut self, id: WindowId) -> Option<usize> {
         let index = self.row.iter().position(|window| window.id() == id)?;
         self.may_bring -= self.row.get(index)?.may_bring();
@@ -15,7 +15,7 @@ impl<M> Plan<M> {
         Some(index)
     }
 
-    /// Takes the answer to `ask`, which `id` had sent.
+    /// Takes the answer to `ask`, which the window `id` had sent.
     pub(crate) fn receive(&mut self, id: WindowId, ask: &Ask, page: Fetched<M>) -> Outcome {
         let nothing = Outcome { duplicates: 0, stalled: None };
         let Some(index) = self.arrived(id) else { return nothing };
@@ -81,8 +81,8 @@ impl<M> Plan<M> {
         Outcome { duplicates, stalled: change.stalled }
     }
 
-    /// Oldest first, the first answer says where the walk ends, so that a chat that grows meanwhile does not
-    /// make it endless.
+    /// Sets where an oldest-first walk ends, from the first answer. So the walk ends even if the chat grows
+    /// meanwhile.
     fn fix_end(&mut self, index: usize, page: &Fetched<M>) {
         let Order::OldestFirst(look) = &mut self.order else { return };
         let is_top = index + 1 == self.row.len();
@@ -96,7 +96,7 @@ impl<M> Plan<M> {
             ChatTime::At(time) => Some(time),
             ChatTime::Empty | ChatTime::Unknown => None,
         };
-        // What the page shows is true, whatever the server says of it.
+        // The messages on the page count, whatever the server says of its newest message.
         let newest = page.keys.iter().filter_map(Key::timestamp).max().max(latest);
         match self.settings.bounds.until {
             Some(until) if Some(until) <= newest => look.end = End::ReachedUntil,
@@ -108,10 +108,14 @@ impl<M> Plan<M> {
         look.newest = top.until();
     }
 
-    /// A request failed for good, with this status if there was an answer. What follows: another request, if the
-    /// server refused a `limit` that was not the caller's; otherwise the window has failed, because it cannot be
-    /// got past or, `None`, for the request's own error. What stands before a window that failed is still handed
-    /// out; nothing behind it is asked for or handed out until `resume`.
+    /// A request failed for good, with this status if there was an answer. Returns what follows:
+    ///
+    /// - `Ask`: the server refused a `limit` that the caller did not choose. The plan asks again.
+    /// - Another value: the walk cannot get past what the server sends. The window has failed.
+    /// - `None`: the request itself failed, and the window with it.
+    ///
+    /// What stands before a failed window is still handed out. Nothing behind it is asked for or handed out
+    /// until `resume`.
     pub(crate) fn failed(&mut self, id: WindowId, ask: &Ask, status: Option<u16>) -> Option<Next> {
         let index = self.arrived(id)?;
         let window = self.row.get_mut(index)?;
@@ -121,13 +125,13 @@ impl<M> Plan<M> {
         if next != Some(Next::Ask) {
             window.fail();
         } else if let Order::OldestFirst(look) = &mut self.order {
-            // An ordinary first request may do.
+            // A first request of ordinary length may succeed.
             look.first_limit = None;
         }
         next
     }
 
-    /// A request was dropped before its answer came: `ask` gives it again.
+    /// A request was dropped before its answer came. `ask` returns it again.
     #[cfg(test)]
     pub(crate) fn abandon(&mut self, id: WindowId) {
         let index = self.arrived(id);
@@ -136,14 +140,15 @@ impl<M> Plan<M> {
         }
     }
 
-    /// The window that failed, once everything before it has been taken and nothing more will come there.
+    /// The window that failed, once everything before it has been taken and nothing more can come from before
+    /// it.
     pub(crate) fn failure(&self) -> Option<WindowId> {
         let front = self.row.front()?;
         let taken = !self.newest_first() || front.parts() == 0;
         (front.is_failed() && taken).then(|| front.id())
     }
 
-    /// Lets what failed be asked again.
+    /// Allows failed windows to ask again.
     pub(crate) fn resume(&mut self) {
         for window in &mut self.row {
             window.resume();

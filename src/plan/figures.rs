@@ -1,4 +1,4 @@
-//! How many requests and rounds made-up histories take.
+//! Measures how many requests and round trips made-up histories take.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,7 +14,7 @@ use crate::timestamp::Timestamp;
 use crate::walk::{Ask, Bounds};
 use crate::window::WindowId;
 
-/// A server that does as documented, fast enough for long histories.
+/// A server that behaves as documented, and is fast enough for long histories.
 struct Chat {
     times: Vec<i64>,
     /// Whether an answer says when the chat began.
@@ -31,7 +31,8 @@ impl Chat {
         let cursor = ask.cursor.as_ref().unwrap();
         let time = cursor.timestamp.as_millis();
         let mut end = self.times.partition_point(|at| *at <= time);
-        // A keyset: of the cursor's own time, those with a smaller id.
+        // The server reads the cursor as a keyset: at the cursor's own time, it gives messages with a smaller
+        // id.
         if let Ok(index) = usize::from_str_radix(cursor.id.as_str(), 16)
             && index < end
         {
@@ -56,7 +57,7 @@ impl Chat {
 #[derive(Debug, Default)]
 struct Run {
     requests: usize,
-    /// In round trips.
+    /// The time taken, in round trips.
     time: f64,
     /// How many requests it took until the first message went out.
     first: usize,
@@ -124,15 +125,15 @@ fn run(chat: &Chat, mut plan: Plan<usize>) -> Run {
     run
 }
 
-/// What of a history's cost is noise: the figures are means over few seeds.
+/// The tolerance for noise. The figures are means over a few seeds.
 const NOISE: f64 = 1.02;
 
 fn chat(kind: Kind, count: usize, seed: u64) -> Chat {
     Chat { times: times(kind, count, seed), tells_start: true }
 }
 
-/// The requests of a walk from the oldest message on over those of one from the newest on, and how many it took
-/// until the first message went out: the mean over some seeds, and the most.
+/// Compares a walk from the oldest message with a walk from the newest. Returns the mean ratio of their
+/// requests over some seeds, and the most requests until the first message went out.
 fn cost_one_at_a_time(kind: Kind, page_size: u32, count: usize) -> (f64, usize) {
     let seeds = (60_000 / count).clamp(1, 12) as u64;
     let (mut requests, mut newest, mut first) = (0, 0, 0);
@@ -151,7 +152,7 @@ fn cost_one_at_a_time(kind: Kind, page_size: u32, count: usize) -> (f64, usize) 
 #[test]
 fn oldest_first_one_at_a_time_costs_little_more_than_newest_first() {
     use Kind::{BulkDays, Bursts, Daily, Growing, Realistic, TwoBursts, Uniform};
-    // For 1,000, 10,000 and 200,000 messages, and the requests until the first message.
+    // The limits for 1,000, 10,000 and 200,000 messages, and the most requests until the first message.
     let table = [
         (50, vec![Uniform, Daily, Growing], [1.06, 1.05, 1.03], 5),
         (50, vec![Bursts, Realistic], [1.20, 1.10, 1.10], 6),
@@ -195,7 +196,8 @@ fn a_chat_of_one_page_or_one_instant_costs_the_same_in_both_directions() {
 fn several_at_once_are_nearly_as_many_times_faster() {
     use Kind::{Bursts, Growing, Realistic, Uniform};
     let smooth = vec![Uniform, Growing, Realistic];
-    // At 2, 4, 8 and 16 at once: how many times faster, and the requests over what they are at least.
+    // With 2, 4, 8 and 16 requests at once: how many times faster, and the ratio of requests to the fewest
+    // possible.
     let table = [
         (newest_first as fn() -> Start, &smooth, [1.9, 3.6, 7.0, 13.0], [1.05, 1.06, 1.07, 1.08]),
         (newest_first, &vec![Bursts], [1.8, 3.4, 6.3, 11.0], [1.08, 1.10, 1.12, 1.12]),

@@ -1,4 +1,4 @@
-//! What is handed out, in order, and when all is over.
+//! What the plan hands out, in order, and when the plan is over.
 
 use super::{Chunk, Order, Plan};
 use crate::cursor::Key;
@@ -6,7 +6,7 @@ use crate::walk::End;
 use crate::window::Part;
 
 impl<M> Plan<M> {
-    /// What can be handed out now, in order.
+    /// Takes the next messages that can be handed out.
     pub(crate) fn take(&mut self) -> Option<Chunk<M>> {
         let newest_first = self.newest_first();
         loop {
@@ -41,7 +41,7 @@ impl<M> Plan<M> {
         }
     }
 
-    /// Lets go of the windows that are done with, from the first on, and of everything at the end.
+    /// Removes the windows that are done, from the first on. After the last one, removes everything.
     pub(super) fn settle(&mut self) {
         while let Some(front) =
             self.row.front().filter(|front| front.is_complete() && front.parts() == 0)
@@ -68,7 +68,7 @@ impl<M> Plan<M> {
         (self.under_way, self.may_bring, self.held, self.bytes) = (0, 0, 0, 0);
     }
 
-    /// Leaves off what is more than `max_messages`.
+    /// Removes messages beyond `max_messages`.
     fn trim(&mut self, keys: &mut Vec<Key>, messages: &mut Vec<M>) {
         let Some(remaining) = &mut self.remaining else { return };
         let surplus =
@@ -83,7 +83,8 @@ impl<M> Plan<M> {
         }
     }
 
-    /// A message without a readable timestamp that stands where two windows meet may be in both.
+    /// Removes messages that were handed out at the end of the window before. A message without a readable
+    /// timestamp may be in both of two neighbouring windows.
     fn drop_unplaced_again(&self, keys: &mut Vec<Key>, messages: &mut Vec<M>) {
         let is_again =
             |key: &Key| matches!(key, Key::Unplaced(print) if self.unplaced.contains(print));

@@ -1,4 +1,4 @@
-//! Made-up histories: ascending timestamps in milliseconds, the same for the same seed.
+//! Made-up histories: ascending timestamps in milliseconds. The same seed gives the same history.
 
 use fastrand::Rng;
 
@@ -19,9 +19,9 @@ pub(crate) enum Kind {
     Realistic,
     /// A hundred times as dense at the end as at the beginning.
     Growing,
-    /// Ten days that hold four fifths of it.
+    /// Ten days hold four fifths of the messages.
     BulkDays,
-    /// Half in one hour, half in another five years later.
+    /// Half of the messages in one hour, half in an hour five years later.
     TwoBursts,
     OneInstant,
 }

@@ -1,5 +1,5 @@
-//! The plan against the model, through many histories: each message once, in order, whatever the order of the
-//! answers, the size of the buffer, and what happens to the chat meanwhile.
+//! The plan against the model server, through many histories. Each message must come once and in order,
+//! whatever the order of the answers, the size of the buffer, and the changes in the chat.
 
 mod chat;
 
@@ -20,10 +20,10 @@ use crate::walk::{Ask, End, Next, Stall};
 use crate::window::WindowId;
 use chat::{Chat, is_passable, sparse};
 
-/// How many histories are gone through.
+/// How many histories are tested.
 const HISTORIES: u64 = 100_000;
 
-/// Where the stream stands: what a checkpoint would hold.
+/// Where the stream stands, as a checkpoint would hold it.
 #[derive(Clone, Debug)]
 enum Place {
     Newest(Position),
@@ -53,7 +53,7 @@ impl Place {
 enum Stop {
     End(End),
     Stalled(Option<Stall>),
-    /// As many as were wanted have been handed out.
+    /// As many messages as the test wanted have been handed out.
     Enough,
 }
 
@@ -188,13 +188,14 @@ fn case(model: &Model, rng: &mut Rng) -> Case {
         _ => Some(page * rng.usize(4..20)),
     };
     let concurrency = if rng.u8(..3) == 0 { 1 } else { rng.usize(1..=16) };
-    // A keyset that shows a group of equal timestamps in another order than its own contradicts itself.
+    // A keyset that shows a group of equal timestamps in another order than the keyset's own contradicts
+    // itself.
     let in_order = model.rules.page_order == PageOrder::Ascending
         || !model.rules.cursor_reading.orders_by_id();
     let most_bytes = if rng.u8(..5) == 0 { rng.u64(..2_000) } else { u64::MAX };
     Case {
         oldest_first: rng.bool(),
-        // How much was counted and left out is not known when some of it has been deleted.
+        // When some messages have been deleted, the walk cannot know how many were counted and left out.
         changes: rng.u8(..3) == 0
             && model.rules.cursor_reading != CursorReading::StrictKeysetAfterCounting,
         failures: rng.u8(..3) == 0,
@@ -213,23 +214,23 @@ fn most_requests(chat: &Chat, case: &Case, walked: &Walked) -> usize {
         groups.map(|group| if group.len() >= page { 2 * log(group.len()) + 2 } else { 0 }).sum();
     let count = chat.times.len();
     let walk = 2 * count.div_ceil(page) + in_groups + 2 * log(count) + 6;
-    // Messages without a readable timestamp stand at no place; a buffer of a few pages is too small for several
-    // requests at once.
+    // Messages without a readable timestamp stand at no known time. A buffer of a few pages is too small for
+    // several requests at once.
     let tiny = case.settings.buffer.is_some_and(|buffer| buffer < 4 * bounds.page_size as usize);
     let some_unreadable = !chat.unreadable.is_empty();
     // Each window finds out for itself that the chat's start is stale, or that the cursor is counted.
     let odd = chat.odd || chat.model.rules.cursor_reading == CursorReading::CountsTheCursor;
     let factor = 2 << (u32::from(tiny) + u32::from(some_unreadable) + u32::from(odd));
-    // A stop loses what was held; a request that failed is sent again.
+    // A stop loses the messages held. A request that failed is sent again.
     factor * walk * walked.plans + 2 * walked.failures + 6 * case.settings.concurrency
 }
 
-/// Whether one history was walked to its end; an error says what went wrong.
+/// Whether one history was walked to its end. The error says what went wrong.
 fn check(chat: &Chat, case: &Case, walked: &Walked, stop: &Stop) -> Result<bool, String> {
     let bounds = &case.settings.bounds;
     let time = |id: &MessageId| chat.times[id];
     let unique: BTreeSet<&MessageId> = walked.handed_out.iter().collect();
-    // When its neighbours change, a message without a readable timestamp is not known again for certain.
+    // A message without a readable timestamp is not recognised for certain when its neighbours change.
     let certain = |id: &&MessageId| !chat.changed || !chat.unreadable.contains(*id);
     let count = walked.handed_out.iter().filter(certain).count();
     if unique.iter().filter(|id| certain(id)).count() < count {
@@ -253,13 +254,13 @@ fn check(chat: &Chat, case: &Case, walked: &Walked, stop: &Stop) -> Result<bool,
     }
     let in_session: BTreeSet<&str> =
         chat.model.messages.iter().filter(|m| m.in_session).map(|m| m.id.as_str()).collect();
-    // Behind hidden messages a longer answer is asked for, and may bring more than a page.
+    // To get past hidden messages, the walk asks for a longer answer. That answer may bring more than a page.
     let widens = chat.model.hides() || chat.model.rules.empty_answer.is_some();
     if let Stop::End(end) = stop {
-        // With so small a page, one short shows nothing at all where a window begins.
+        // A page this small, less one message, shows nothing at all where a window begins.
         let shows_nothing =
             chat.model.rules.limit_reading == LimitReading::OneShort && bounds.page_size < 3;
-        // What was hidden may have been deleted since.
+        // A message that was hidden may have been deleted since.
         let was_odd = chat.odd && chat.changed;
         let knowable = is_knowable(&chat.model, bounds) && !shows_nothing && !was_odd;
         let mut reached = (since, until);
@@ -330,7 +331,7 @@ fn try_one(seed: u64) -> Result<bool, String> {
     sparse(&mut model);
     let case = case(&model, rng);
     if case.stops && !case.oldest_first {
-        // A walk that goes on from the middle of a page may show one again.
+        // A walk that goes on from the middle of a page may show an unreadable message again.
         model.messages.iter_mut().for_each(|message| message.readable = true);
     }
     let mut chat = Chat::new(model, rng);
@@ -364,9 +365,9 @@ fn every_message_once_whatever_comes() {
             Err(why) => failures.push(why),
         }
     }
-    // The shortest history tells most.
+    // The shortest history is the easiest to understand.
     let shortest = failures.iter().min_by_key(|why| why.len());
     assert!(failures.is_empty(), "{} failures: {}", failures.len(), shortest.unwrap());
-    // The check must not run dry.
+    // Enough histories must be complete, or the check proves nothing.
     assert!(complete > HISTORIES * 4 / 5, "only {complete} walks were complete");
 }

@@ -1,14 +1,14 @@
-//! What is dropped when the buffer is full.
+//! What the plan drops when the buffer is full.
 
 use super::Plan;
 use crate::window::Window;
 
-/// The most windows of which nothing is held. Beyond that, neighbours become one.
+/// The most windows that may be unread. If there are more, neighbours become one.
 const MOST_UNREAD: usize = 1_024;
 
 impl<M> Plan<M> {
-    /// Whether the window at `index` may ask for a page, or a part of it that is split off. For the window that
-    /// is handed out next, room is made. What it reads goes out first, so it may always ask.
+    /// Whether the window at `index`, or a part split off from it, may ask for a page. For the window that is
+    /// handed out next, the plan makes room. That window's messages go out first, so it may always ask.
     pub(super) fn may_ask(&mut self, index: usize, split: bool) -> bool {
         while index == 0 && !self.has_room() && self.drop_some() {}
         let goes_out_first = index == 0 && !(split && self.newest_first());
@@ -20,16 +20,19 @@ impl<M> Plan<M> {
         self.held + self.may_bring + self.page() <= self.buffer()
     }
 
-    /// Lets go of what an answer brought too much: one that shows a large group of equal timestamps is long.
+    /// Drops what no longer fits after an answer. An answer that shows a large group of equal timestamps is
+    /// long.
     pub(super) fn drop_surplus(&mut self) {
         let is_too_much =
             |plan: &Self| plan.held > plan.buffer() || plan.bytes > plan.settings.most_bytes;
         while is_too_much(self) && self.drop_some() {}
     }
 
-    /// Drops at most a page less one message. One request reads it again and shows that it is whole.
+    /// Drops at most one message fewer than a page. One request reads them again and shows that the window is
+    /// complete.
     ///
-    /// NOTE: a bot session is read whole. Nobody says that a time can be asked for within one.
+    /// NOTE: a bot session is read whole, because nothing says that a session can be asked for at a certain
+    /// time.
     pub(super) fn drop_some(&mut self) -> bool {
         if self.settings.bounds.bot_session.is_some() {
             return false;
@@ -39,7 +42,7 @@ impl<M> Plan<M> {
         for index in (0..self.row.len()).rev() {
             let Some(window) = self.row.get_mut(index) else { continue };
             let goes_out_now = index == 0 && (newest_first || window.is_complete());
-            // NOTE: newest first, a window that was cut is left behind by its walk.
+            // NOTE: newest first, the walk no longer matches a window that was cut.
             let cannot_be_cut = newest_first && window.is_under_way();
             if window.held() == 0 || goes_out_now || cannot_be_cut {
                 continue;
@@ -55,7 +58,7 @@ impl<M> Plan<M> {
                 return true;
             }
             if index > 0 && !window.is_under_way() {
-                // A single group of equal timestamps: all or nothing.
+                // All its messages share one timestamp, so all of them are dropped or none.
                 let (from, until) = (window.from(), window.until());
                 let one_page = window.is_complete() && held <= count;
                 self.held -= held;
@@ -71,7 +74,7 @@ impl<M> Plan<M> {
         false
     }
 
-    /// Keeps the number of windows of which nothing is held within bounds: the last ones are joined.
+    /// Keeps the number of unread windows within its limit by joining the last two neighbours.
     fn join_unread(&mut self) {
         let unread = |window: &Window<M>| window.is_unread();
         if self.row.iter().filter(|window| unread(window)).count() <= MOST_UNREAD {

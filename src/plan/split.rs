@@ -1,4 +1,4 @@
-//! Where a window that is too long is split.
+//! Where to split a window that is too long.
 
 use super::{Order, Plan};
 use crate::position::Position;
@@ -6,7 +6,7 @@ use crate::timestamp::Timestamp;
 use crate::walk::Bounds;
 use crate::window::Window;
 
-/// The least that the buffer holds: a shorter one costs many more requests.
+/// The fewest messages that the buffer can hold. A smaller buffer costs many more requests.
 const FEWEST_MESSAGES: usize = 1_600;
 const FEWEST_MESSAGES_AT_ONCE: usize = 6_400;
 const FEWEST_PER_REQUEST: usize = 800;
@@ -17,7 +17,7 @@ impl<M> Plan<M> {
         self.server.page()
     }
 
-    /// How many messages may be held: so many, and no more than fit the bytes that may wait.
+    /// How many messages the buffer may hold. Their bodies must also fit into the bytes that may wait.
     pub(super) fn buffer(&self) -> usize {
         let several = self.settings.concurrency;
         let messages = match several {
@@ -48,13 +48,13 @@ impl<M> Plan<M> {
         Some(self.rate(window) * millis / self.page() as f64 - asked)
     }
 
-    /// How many messages of a window can be counted on.
+    /// How many messages of a window are expected, those that it holds included.
     pub(super) fn expected(&self, window: &Window<M>) -> f64 {
         let pages = self.pages_left(window).unwrap_or(0.0).max(0.0);
         (window.held() + window.may_bring()) as f64 + pages * self.page() as f64
     }
 
-    /// The time of a window that has not been read, from its lower end up.
+    /// The part of a window's time that has not been read: its lower and its upper end.
     fn rest(&self, window: &Window<M>) -> Option<(Timestamp, Timestamp)> {
         let bottom = window.bottom()?;
         let start = self.chat_start.filter(|start| *start <= bottom);
@@ -62,8 +62,8 @@ impl<M> Plan<M> {
         (low < bottom).then_some((low, bottom))
     }
 
-    /// Messages per millisecond: those of the window itself once much of it has been read, before that those
-    /// of what was read last.
+    /// Messages per millisecond. Once much of the window has been read, this is the window's own rate. Before,
+    /// it is the rate of the last answers.
     fn rate(&self, window: &Window<M>) -> f64 {
         let general = self.density.rate().unwrap_or(0.0);
         let enough = if self.settings.concurrency > 1 {
@@ -78,8 +78,8 @@ impl<M> Plan<M> {
         }
     }
 
-    /// Whether a window is so long that it is better split, and where: what is not newer than that time
-    /// becomes a window of its own.
+    /// Where to split a window, or `None` if it is not too long. Everything up to that time, inclusive, becomes
+    /// a new window.
     pub(super) fn place_to_split(&self, index: usize) -> Option<Timestamp> {
         let one_walk = self.settings.bounds.bot_session.is_some()
             || (self.newest_first() && self.settings.concurrency <= 1);
@@ -99,14 +99,14 @@ impl<M> Plan<M> {
         Some(Timestamp::from_millis(at)).filter(|at| *at < bottom)
     }
 
-    /// Pages that each of several windows may hold.
+    /// How many pages each of several windows may hold.
     fn share(&self) -> f64 {
         let pages = self.buffer() as f64 / self.page() as f64;
         (pages / (2.0 * self.settings.concurrency as f64)).max(3.0)
     }
 
-    /// How many pages make one part of a window that is too long: half of what is left of it, or, of the last
-    /// window, one share.
+    /// How many pages make one part of a window that is too long. It is half of the pages that are left. For
+    /// the last window, it is one share.
     fn piece(&self, index: usize, left: f64, share: f64) -> Option<f64> {
         if index + 1 == self.row.len() {
             (left > share).then_some(share)
@@ -115,7 +115,7 @@ impl<M> Plan<M> {
         }
     }
 
-    /// Newest first, the window keeps the piece, and the page under way.
+    /// Newest first, the window keeps the piece and the page under way.
     fn part_newest_first(&self, index: usize, window: &Window<M>, left: f64) -> Option<f64> {
         if !window.is_under_way() {
             return None;
@@ -124,7 +124,8 @@ impl<M> Plan<M> {
         Some(1.0 - ((piece + 1.0) / (left + 1.0)).min(0.95))
     }
 
-    /// Oldest first, the piece is split off. What the end's page is followed by is the last window to be read.
+    /// Oldest first, the piece becomes the new window. The part of the last window before its newest page is
+    /// read last.
     fn part_oldest_first(&self, index: usize, window: &Window<M>, left: f64) -> Option<f64> {
         let is_last = index + 1 == self.row.len();
         if !window.is_under_way() && !is_last {
@@ -135,7 +136,8 @@ impl<M> Plan<M> {
         Some((piece / (left + asked)).min(0.95))
     }
 
-    /// Oldest first and one request at a time, what the free buffer is expected to hold is split off.
+    /// Oldest first with one request at a time, the new window is as long as the free buffer is expected to
+    /// hold.
     fn part_one_at_a_time(&self, window: &Window<M>, left: f64) -> Option<f64> {
         let page = self.page() as f64;
         let free = self.buffer().saturating_sub(self.held) as f64 / page;
@@ -150,7 +152,7 @@ impl<M> Plan<M> {
         Some(part.min(if early { (4_f64.powi(self.empty) / 16.0).min(0.7) } else { 0.7 }))
     }
 
-    /// Splits the window in two. Returns where the older one stands.
+    /// Splits the window in two. Returns the index of the older one.
     pub(super) fn split(&mut self, index: usize, at: Timestamp) -> usize {
         let from = self.row.get(index).and_then(Window::from);
         let older = self.new_window(from, Some(at), false);

@@ -291,7 +291,7 @@ fn a_bot_session_is_read_whole_in_one_walk() {
 fn no_more_bytes_wait_than_may() {
     let mut chat = Chat::regular(5_000);
     let mut settings = settings(50, 8);
-    // The first page has 400 bytes, each message of the others counts one.
+    // The first page has 400 bytes. Each message of the other pages counts as one byte.
     settings.most_bytes = 500;
     for start in [Start::NewestFirst(Position::default()), oldest_first(SyncPosition::default())] {
         let mut plan = Plan::new(settings.clone(), start);
@@ -319,7 +319,7 @@ fn what_waits_and_what_comes_next_can_be_told() {
     let mut chat = Chat::regular(500);
     let mut plan = Plan::new(settings(50, 1), Start::NewestFirst(Position::default()));
     let (id, ask) = plan.ask().unwrap();
-    // Nobody knows yet where the chat begins.
+    // No answer has said yet where the chat begins.
     assert_eq!(plan.foresee(id, &ask, &Cursor { timestamp: at(5_500), id: "a".into() }), None);
     plan.receive(id, &ask, chat.answer(&ask));
     let (id, ask) = plan.ask().unwrap();
@@ -334,7 +334,7 @@ fn what_waits_and_what_comes_next_can_be_told() {
     let mut plan = Plan::new(settings(50, 1), oldest_first(SyncPosition::default()));
     let (id, ask) = plan.ask().unwrap();
     plan.receive(id, &ask, chat.answer(&ask));
-    // The end's page is held, and nothing waits before the oldest has come.
+    // The newest page is held. No page waits to be taken, because the oldest has not come yet.
     assert_eq!((plan.waiting(), plan.held()), (0, 50));
     assert_eq!(plan.newest(), Some(at(1_000 + 10 * 499)));
 }
@@ -387,7 +387,7 @@ fn a_page_of_long_messages_counts_for_as_long_as_it_is_held() {
     settings.most_bytes = 500;
     let mut plan = Plan::new(settings, oldest_first(SyncPosition::default()));
     for (bytes, held) in [(400, 50), (150, 51)] {
-        // As after many pages of short messages.
+        // The value is as low as after many pages of short messages.
         plan.bytes_per_message = 1.0;
         let (id, ask) = plan.ask().unwrap();
         let page = Fetched { bytes, ..chat.answer(&ask) };

@@ -1,4 +1,4 @@
-//! How far a walk that goes forwards has come, and what of it must be known again.
+//! How far a forward walk has come, and which messages it must recognise when they come again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use crate::cursor::Key;
 use crate::id::MessageId;
 use crate::timestamp::Timestamp;
 
-/// What has been handed out, oldest first: everything older than `floor`, and of what is not, the messages
-/// that are listed. It does not grow with the history.
+/// Which messages have been handed out, oldest first: everything older than `floor`, and the listed messages
+/// from `floor` on. The lists do not grow with the history.
 ///
-/// Without a lookback, `floor` is the newest timestamp handed out that is not dated in the future: the endpoint cannot
-/// be asked for what is newer, so the messages of that time come again and are known by their ids.
+/// Without a lookback, `floor` is the newest timestamp handed out that is not dated in the future. The endpoint cannot
+/// be asked only for newer messages. So the messages of that time come again, and their ids tell that they are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SyncPosition {
     pub(crate) newest: Option<Timestamp>,
-    /// From where on the next look reads. A longer lookback than the one before does not go behind it, because
-    /// the ids there are not known; and a look that begins later does not begin above it, because messages may
-    /// have come since the one before.
+    /// The time from which the next look reads. The floor never moves back, even for a longer lookback, because
+    /// the ids before it are not known. A look always begins at the floor, however late the look begins,
+    /// because messages may have come since the last one.
     pub(crate) floor: Option<Timestamp>,
     pub(crate) ids: BTreeSet<(Timestamp, MessageId)>,
     pub(crate) unplaced: Vec<UnplacedAt>,
@@ -28,8 +28,8 @@ pub(crate) struct SyncPosition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnplacedAt {
     pub(crate) fingerprint: u64,
-    /// The timestamp of the next newer message handed out, once there is one: once that lies before the
-    /// floor, the message cannot come again.
+    /// The timestamp of the next newer message handed out, once there is one. When that timestamp lies before
+    /// the floor, this message cannot come again.
     pub(crate) not_after: Option<Timestamp>,
 }
 
@@ -53,7 +53,7 @@ impl Horizon {
 }
 
 impl SyncPosition {
-    /// Moves on over messages handed out: the last of these keys first.
+    /// Moves on over messages that were handed out. The last of these keys was handed out first.
     pub(crate) fn advance(&mut self, handed_out: &[Key], horizon: Horizon) {
         let newest = handed_out.iter().filter_map(Key::timestamp).max();
         self.newest = self.newest.max(newest);
@@ -69,7 +69,7 @@ impl SyncPosition {
                 _ => {}
             }
         }
-        // Beyond that, whole timestamps are let go, the oldest first.
+        // If there are more ids, the oldest timestamps are forgotten, each with all its ids.
         while self.ids.len() > MOST_TIED {
             let Some((oldest, _)) = self.ids.first() else { break };
             self.raise_floor(oldest.next_milli());
@@ -110,7 +110,7 @@ impl SyncPosition {
         self.unplaced.drain(..surplus);
     }
 
-    /// Which of these messages, ascending, have been handed out before; `None` when none was.
+    /// Which of these ascending messages have been handed out before, or `None` if none has.
     pub(crate) fn known(&self, keys: &[Key]) -> Option<Vec<bool>> {
         if self.newest.is_none() && self.unplaced.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! From a query to a stream: where a checkpoint lets it begin, and what is refused.
+//! Makes a stream from a query: where the checkpoint lets the stream begin, and what is refused.
 
 use std::fmt;
 use std::time::Duration;
@@ -48,8 +48,8 @@ impl Messages {
         }
     }
 
-    /// A query that is refused hands on its checkpoint as it came. Users who save the stream's checkpoint after the error
-    /// lose nothing.
+    /// A refused query passes its checkpoint on unchanged. Users who save the stream's checkpoint after the
+    /// error lose nothing.
     fn put_back(&mut self, given: Checkpoint) -> Standing {
         self.chat = given.chat;
         self.bounds.bot_session = given.bot_session;
@@ -57,7 +57,7 @@ impl Messages {
         given.standing
     }
 
-    /// Where a walk stands that has handed out nothing.
+    /// The position of a walk that has handed out nothing.
     fn beginning(&self) -> Standing {
         match self.order {
             Order::Unset => Standing::newest_first(Position::default()),
@@ -101,7 +101,7 @@ impl Messages {
             *own = own.or(its);
         }
         match checkpoint.standing {
-            // Everything up to `until` is older than what was handed out: none of it has been.
+            // All messages up to `until` are older than those handed out. So none of them has been handed out.
             Standing::NewestFirst { position, .. }
                 if bounds.until.is_some() && bounds.until < position.timestamp() =>
             {

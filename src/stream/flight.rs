@@ -1,4 +1,4 @@
-//! A page that has been asked for.
+//! A request for a page that is under way.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,12 +10,12 @@ use crate::fetch::Fetch;
 use crate::walk::Ask;
 use crate::window::WindowId;
 
-/// A page on its way, for one window.
+/// A request under way for one window.
 pub(super) struct Flight {
     pub(super) window: WindowId,
     pub(super) ask: Ask,
     pub(super) fetch: Pin<Box<Fetch>>,
-    /// How it ended, if it did before its turn.
+    /// How the request ended, if it ended before its turn.
     outcome: Option<Result<Vec<u8>, Error>>,
 }
 
@@ -24,7 +24,7 @@ impl Flight {
         Self { window, ask, fetch: Box::pin(fetch), outcome: None }
     }
 
-    /// Goes on with a request whose turn has not come.
+    /// Polls a request whose turn has not come yet.
     pub(super) fn poll_early(&mut self, cx: &mut Context<'_>) {
         if self.outcome.is_none() {
             self.outcome = match self.fetch.as_mut().poll(cx) {
@@ -43,7 +43,7 @@ impl Flight {
     }
 }
 
-/// A [`Flight`] as a future: how it ended, and itself.
+/// A [`Flight`] as a future. Its output is the flight and how it ended.
 pub(super) struct Landing(pub(super) Option<Flight>);
 
 /// A flight that has ended, with the body that it brought.

@@ -24,7 +24,7 @@ impl Rest {
         Self { until, sleep: None }
     }
 
-    /// Ready when it is time to look again. In another runtime it goes on until the same moment.
+    /// Ready when it is time to look again. In another runtime, the rest goes on until the same moment.
     pub(super) fn poll(
         &mut self,
         runtimes: &Runtimes,

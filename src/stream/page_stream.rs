@@ -1,4 +1,4 @@
-//! The same walk at page grain.
+//! The stream of whole pages.
 
 use std::fmt;
 use std::pin::Pin;
@@ -19,9 +19,9 @@ use crate::walk::End;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Page<T = Message> {
-    /// In the order of the stream.
+    /// The readable messages, in the order of the stream.
     pub messages: Vec<T>,
-    /// Those that could not be read, in the same order; empty with
+    /// The messages that could not be read, in the same order. Empty with
     /// [`skip_malformed`](crate::Messages::skip_malformed).
     pub malformed: Vec<Error>,
     /// The times of the whole chat's first and newest message, as this page's response said. If it said nothing, this is
@@ -66,7 +66,7 @@ pub struct PageStream<T = Message> {
     skip_malformed: bool,
 }
 
-/// Nothing in it is pinned in place, whatever `T` is.
+/// No part of the stream is pinned in place, whatever `T` is.
 impl<T> Unpin for PageStream<T> {}
 
 impl<T> PageStream<T> {
@@ -101,7 +101,7 @@ impl<T> PageStream<T> {
         self.pages.checkpoint(self.pages.standing().clone())
     }
 
-    /// After a newest-first walk, the checkpoint to go on forwards from: see
+    /// After a newest-first walk, the checkpoint for going on forwards: see
     /// [`MessageStream::newest_checkpoint`](crate::MessageStream::newest_checkpoint).
     #[must_use]
     pub fn newest_checkpoint(&self) -> Option<Checkpoint> {
@@ -157,7 +157,7 @@ impl<T> PageStream<T> {
         self.progress
     }
 
-    /// Why the stream ended; `None` while it has not.
+    /// Why the stream ended. `None` while it has not ended.
     #[must_use]
     pub fn end(&self) -> Option<End> {
         self.pages.end()
@@ -202,7 +202,7 @@ impl<T> PageStream<T> {
         self.pages.resume();
     }
 
-    /// What of a page is handed out; `None` if nothing is.
+    /// What is handed out of a page. `None` if nothing is.
     fn take(&mut self, page: ReadyPage<T>) -> Option<Page<T>> {
         self.pages.advance(&page.keys);
         let chat_span = page.chat_span;

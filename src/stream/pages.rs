@@ -1,7 +1,7 @@
-//! The pages of a plan, in order: what `MessageStream` and `PageStream` have in common.
+//! The pages of a plan, in order. `MessageStream` and `PageStream` share this.
 //!
-//! The plan says what to ask, `Fetch` brings the body, the decoder reads it, the plan says what of it is
-//! new and when it is its turn. Nothing is sent but by a poll.
+//! The plan says what to ask. `Fetch` brings the body, and the decoder reads it. The plan says which messages
+//! are new and when their turn comes. Only a poll sends anything.
 
 mod answer;
 
@@ -43,9 +43,11 @@ use crate::window::WindowId;
 /// Resting
 /// ```
 enum State {
-    /// What the plan asks for is sent, and what it has in order is handed out. Leads to all others.
+    /// The pages send what the plan asks for, and hand out what the plan has in order. Leads to all other
+    /// states.
     Running,
-    /// A window failed, and everything before it has been handed out. A poll gives the error and leads to `Ended`.
+    /// A window failed, and everything before it has been handed out. A poll returns the error and leads to
+    /// `Ended`.
     Failed(Error),
     /// `follow` has caught up. The end of the rest leads to `Running`.
     Resting(Rest),
@@ -61,21 +63,22 @@ pub(super) struct Pages<T> {
     follow: Option<Duration>,
     several: bool,
     prefetch: usize,
-    /// Whether there is anything that could be asked again after a failure.
+    /// Whether anything could be asked again after a failure.
     askable: bool,
     state: State,
     plan: Plan<Result<T, Error>>,
-    /// Whether the plan may have something to ask that it had not when it was asked last.
+    /// Whether the plan may have a new request since it was last asked.
     may_ask: bool,
     under_way: FuturesUnordered<Landing>,
-    /// Sent when the first message of the page under way had arrived, in the hope that it is the oldest.
+    /// A request that was sent early, when the first message of the page under way had arrived. It is right if
+    /// that message is the oldest of its page.
     ahead: Option<Flight>,
-    /// Where the requests under way were begun.
+    /// The runtime in which the requests under way were begun.
     runtime: Option<Arc<Runtime>>,
     failures: Vec<(WindowId, Error)>,
-    /// Pages that were there before anything was asked.
+    /// Pages that the stream was given before it asked for anything.
     given: VecDeque<ReadyPage<T>>,
-    /// Where the pages that were handed out whole left the walk.
+    /// Where the walk stands behind the pages that were handed out completely.
     standing: Standing,
     /// When the present look began.
     now: Timestamp,
@@ -139,7 +142,7 @@ impl<T> Pages<T> {
         }
     }
 
-    /// The next page with something to hand out; after the last one `None`, for ever.
+    /// The next page with something to hand out. After the last one, `None` for ever.
     pub(super) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
@@ -175,17 +178,17 @@ impl<T> Pages<T> {
         }
     }
 
-    /// What the plan has to hand out now.
+    /// Takes the page that the plan can hand out now.
     fn take(&mut self) -> Option<ReadyPage<T>> {
         let chunk = self.plan.take()?;
         self.may_ask = true;
         Some(ReadyPage::new(chunk.keys, chunk.messages, chunk.span.or(self.chat_span)))
     }
 
-    /// Whether the plan is over or has failed, once it has nothing to hand out: the state says what follows.
+    /// Whether the plan, which has nothing to hand out now, is over or has failed. If so, sets the next state.
     fn is_over(&mut self) -> bool {
         if let Some(end) = self.plan.end() {
-            // What was sent early counts, though nobody wants it any more.
+            // Requests that were sent early count, even if their answers are no longer needed.
             for flight in std::mem::take(&mut self.under_way).into_iter().filter_map(|sent| sent.0)
             {
                 flight.add_to(&mut self.stats);
@@ -221,7 +224,7 @@ impl<T> Pages<T> {
         self.prefetch > 0 || self.several
     }
 
-    /// Starts or goes on with pages that are to wait, while the caller still has messages in hand.
+    /// Starts or continues requests for pages that will wait, while the caller still has messages in hand.
     #[inline(never)]
     pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>) {
         while matches!(self.state, State::Running)
@@ -232,7 +235,7 @@ impl<T> Pages<T> {
         {}
     }
 
-    /// Moves the requests on their way one step: ready when an answer has been taken in.
+    /// Polls the requests under way. Ready when an answer has been processed.
     fn poll_requests(&mut self, cx: &mut Context<'_>, in_hand: bool) -> Poll<()> {
         let too_much = in_hand && self.plan.bytes() > self.endpoint.max_body_bytes;
         if self.may_ask && !too_much {
@@ -248,7 +251,7 @@ impl<T> Pages<T> {
                 self.take_in(landed);
                 Poll::Ready(())
             }
-            // There is no room for more before the caller has taken what is in hand.
+            // There is no room for more until the caller has taken the messages in hand.
             Poll::Ready(None) if in_hand => Poll::Pending,
             Poll::Ready(None) => {
                 let error = Error::new(ErrorKind::Stalled, "there is nothing left to ask for");
@@ -262,7 +265,8 @@ impl<T> Pages<T> {
         }
     }
 
-    /// Requests of another runtime than this do not wake anybody here: each is to be polled anew.
+    /// Makes sure that requests from another runtime are polled again here, because that runtime would not wake
+    /// this task.
     fn move_here(&mut self) {
         if self.runtime.as_ref().is_some_and(|runtime| runtime.is_current()) {
             return;
@@ -272,14 +276,15 @@ impl<T> Pages<T> {
         self.under_way.extend(under_way);
     }
 
-    /// With room for one more page, asks for the one after next as soon as its cursor has arrived.
+    /// If there is room for one more page, asks for the page after the one under way. It does so as soon as the
+    /// cursor for that page has arrived.
     fn poll_head_start(&mut self, cx: &mut Context<'_>, in_hand: bool) {
         if let Some(ahead) = &mut self.ahead {
-            // It keeps its outcome for the poll that finds it in order.
+            // The early request keeps its outcome until its turn comes.
             ahead.poll_early(cx);
             return;
         }
-        // The page on its way will wait if there are messages in hand, and be in hand itself otherwise.
+        // The page under way will wait if there are messages in hand. Otherwise it will be in hand itself.
         let to_wait = self.plan.waiting() + usize::from(in_hand);
         if self.several || to_wait >= self.prefetch {
             return;
@@ -312,7 +317,7 @@ impl<T> Pages<T> {
         self.bounds.bot_session.as_ref().map(BotSessionId::as_str)
     }
 
-    /// Lets the next poll ask again after a failure that has been handed out.
+    /// Allows the next poll to ask again after a failure that has been handed out.
     pub(super) fn resume(&mut self) {
         if self.askable && matches!(self.state, State::Ended(End::Failed)) {
             self.plan.resume();
@@ -322,7 +327,7 @@ impl<T> Pages<T> {
         }
     }
 
-    /// Why there will be no further page, once none waits.
+    /// Why there will be no further page, once no page waits.
     pub(super) fn end(&self) -> Option<End> {
         let end = match self.state {
             State::Ended(end) => Some(end),
@@ -382,12 +387,12 @@ impl<T> Pages<T> {
         &self.standing
     }
 
-    /// These have been handed out: the last of the keys first.
+    /// Notes that these messages have been handed out. The last of the keys was handed out first.
     pub(super) fn advance(&mut self, handed_out: &[Key]) {
         self.standing.advance(handed_out, self.horizon());
     }
 
-    /// Where the walk stands once these have been handed out, too.
+    /// Where the walk stands once these messages have been handed out, too.
     pub(super) fn standing_behind(&self, handed_out: &[Key]) -> Standing {
         let mut standing = self.standing.clone();
         standing.advance(handed_out, self.horizon());
@@ -416,11 +421,11 @@ impl<T> Pages<T> {
         let last = position.ids.last().cloned();
         let last = last.map(|(timestamp, id)| Cursor { timestamp, id });
         let standing = Standing::OldestFirst { position, last };
-        // Whatever is newer than `until` is still to come.
+        // Messages newer than `until` are still to come.
         Some(Checkpoint { until: None, ..self.checkpoint(standing) })
     }
 
-    /// How much of the time being walked lies behind, once everything up to `last` has been handed out.
+    /// How much of the time range has been walked, once everything up to `last` has been handed out.
     pub(super) fn share(&self, span: Span, last: Option<Timestamp>) -> f64 {
         let newest = self.bounds.until.map_or(span.newest, |until| until.min(span.newest));
         let oldest = self.bounds.since.map_or(span.oldest, |since| since.max(span.oldest));

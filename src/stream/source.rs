@@ -1,4 +1,4 @@
-//! What a stream begins with, and what it is given page by page.
+//! What a stream begins with, and the pages that it hands out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,30 +19,30 @@ pub(crate) struct Source<T> {
     pub(crate) bounds: Bounds,
     pub(crate) standing: Standing,
     pub(crate) lookback: Duration,
-    /// How long it rests at the newest message before it looks again; `None` if it ends there.
+    /// How long the stream rests at the newest message before it looks again. `None` if it ends there.
     pub(crate) follow: Option<Duration>,
     pub(crate) concurrency: usize,
     pub(crate) prefetch: usize,
     pub(crate) skip_malformed: bool,
-    /// Pages that are there before anything is asked, in the order in which they are handed out.
+    /// Pages that the stream has before it asks for anything, in the order in which they are handed out.
     pub(crate) in_hand: Vec<DecodedPage<T>>,
     pub(crate) begin: Begin,
     pub(crate) decode: Decode<T>,
 }
 
-/// What comes behind the messages that are in hand when a stream begins.
+/// What follows the messages that are in hand when a stream begins.
 pub(crate) enum Begin {
-    /// What the server has.
+    /// The stream asks the server.
     Ask,
-    /// Nothing can be asked, and this says why.
+    /// Nothing can be asked, for this reason.
     Refused(Error),
-    /// Nothing.
+    /// Nothing follows.
     Ended(End),
 }
 
 /// Messages that are to be handed out.
 pub(super) struct ReadyPage<T> {
-    /// As many as `messages`: the last is handed out first.
+    /// The keys of `messages`. The last message is handed out first.
     pub(super) keys: Vec<Key>,
     pub(super) messages: Vec<Result<T, Error>>,
     /// How many of the messages cannot be read.
@@ -60,12 +60,12 @@ impl<T> ReadyPage<T> {
         Self { keys, messages, malformed, chat_span }
     }
 
-    /// One of which everything has been handed out.
+    /// A page with nothing left to hand out.
     pub(super) fn empty() -> Self {
         Self { keys: Vec::new(), messages: Vec::new(), malformed: 0, chat_span: None }
     }
 
-    /// How many messages there are to hand out, if those that cannot be read are, or are not.
+    /// How many messages there are to hand out. With `skip_malformed`, unreadable ones do not count.
     pub(super) fn to_hand_out(&self, skip_malformed: bool) -> usize {
         self.messages.len().saturating_sub(if skip_malformed { self.malformed } else { 0 })
     }

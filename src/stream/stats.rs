@@ -1,4 +1,4 @@
-//! What a stream says of its chat and of itself.
+//! What a stream reports about its chat and about itself.
 
 use std::time::Duration;
 
@@ -22,16 +22,17 @@ pub struct Stats {
     pub duplicates: u64,
     /// Bytes of bodies after decompression. Those of failed attempts count too.
     pub bytes: u64,
-    /// How long the stream's requests waited for their turn, added up: all streams of a client share one pace (see
-    /// [`requests_per_second`](crate::ClientBuilder::requests_per_second)).
+    /// How long the stream's requests waited for their turn, in total. All streams of a client share one pace
+    /// (see [`requests_per_second`](crate::ClientBuilder::requests_per_second)).
     pub waited: Duration,
-    /// Pages asked for early and thrown away, because the page before turned out to be the last, to be short, not to be
-    /// ascending, or failed (see [`prefetch`](crate::Messages::prefetch)). Requests still under way when the stream
-    /// ends count here too. All of them count in `requests`.
+    /// Pages that were asked for early and thrown away. The page before was the last, or short, or not
+    /// ascending, or it failed (see [`prefetch`](crate::Messages::prefetch)). Requests still under way when the
+    /// stream ends count here too. All of these count in `requests`.
     pub discarded: u64,
 }
 
-/// How much of the way from one time to the other, in either direction, lies behind, once `last` has been handed out.
+/// Which part of the time between `from` and `to`, in either direction, has been walked once `last` has been
+/// handed out.
 pub(super) fn share(from: Timestamp, to: Timestamp, last: Option<Timestamp>) -> f64 {
     let Some(last) = last else { return 0.0 };
     let way = |to: Timestamp| to.as_millis() as f64 - from.as_millis() as f64;
@@ -41,7 +42,7 @@ pub(super) fn share(from: Timestamp, to: Timestamp, last: Option<Timestamp>) -> 
     (way(last) / way(to)).clamp(0.0, 1.0)
 }
 
-/// Tells of a message that is left out.
+/// Reports a message that is left out.
 #[cold]
 pub(super) fn tell_of_skipped(error: &Error) {
     tracing::warn!(path = error.path(), %error, "a message is left out");

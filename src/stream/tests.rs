@@ -1,4 +1,4 @@
-//! The streams over a scripted transport: what is asked, when, and what comes out.
+//! The streams over a scripted transport: what they ask, when, and what they hand out.
 
 mod checkpoints;
 mod cost;
@@ -19,7 +19,7 @@ use crate::message::Message;
 use crate::stream::MessageStream;
 use crate::walk::model::Model;
 
-/// Which messages of the model came out, as indices, and the errors between them.
+/// The messages that the stream handed out, as indices into the model, and the errors between them.
 async fn drain(stream: &mut MessageStream) -> (Vec<usize>, Vec<Error>) {
     let (mut messages, mut errors) = (Vec::new(), Vec::new());
     while let Some(item) = stream.next().await {
@@ -31,7 +31,7 @@ async fn drain(stream: &mut MessageStream) -> (Vec<usize>, Vec<Error>) {
     (messages, errors)
 }
 
-/// The model writes every message's index as its text.
+/// The index of a message. The model writes it as the message's text.
 fn index_of(message: &Message) -> usize {
     message.text.as_deref().unwrap().parse().unwrap()
 }

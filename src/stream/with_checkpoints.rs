@@ -34,9 +34,8 @@ use crate::message::Message;
 ///
 /// # Cost
 ///
-/// Each message costs as much as a call of `checkpoint()`. It copies the ids that share the message's
-/// timestamp, or all ids within a lookback, and looks
-/// at the messages of the same page that came before.
+/// Each message costs as much as a call of `checkpoint()`. The call copies the ids that share the message's
+/// timestamp, or all ids within a lookback. It also looks at the messages of the same page that came before.
 ///
 /// # After an error
 ///
@@ -45,8 +44,8 @@ use crate::message::Message;
 ///
 /// # Examples
 ///
-/// Batches of 50, each saved with the checkpoint behind its last message; after a failed page what had come before it
-/// is saved, too:
+/// Batches of 50, each saved with the checkpoint behind its last message. After a failed page, the messages
+/// before it are saved, too:
 ///
 /// ```
 /// # use texter_history::testing::{Conversation, FakeChat, FakeTexter, Fault};
@@ -95,8 +94,9 @@ pub struct WithCheckpoints<T = Message> {
 }
 
 impl<T> MessageStream<T> {
-    /// The same stream with each message's checkpoint beside it: for `chunks`, `buffered` and whatever else takes the
-    /// stream away and runs ahead of what has been dealt with. [`WithCheckpoints`] says what is lost without it.
+    /// The same stream, with its checkpoint beside each message. Use it with `chunks`, `buffered` and other
+    /// combinators that own the stream and run ahead of your work. [`WithCheckpoints`] says what is lost
+    /// without it.
     ///
     /// # Examples
     ///
@@ -124,13 +124,13 @@ impl<T> MessageStream<T> {
 }
 
 impl<T> WithCheckpoints<T> {
-    /// The stream within, to ask how far it is.
+    /// The inner stream, to ask how far it is.
     pub fn get_ref(&self) -> &MessageStream<T> {
         &self.stream
     }
 
-    /// The stream within, to [`resume`](MessageStream::resume) it. What is polled from it directly is not handed out
-    /// again.
+    /// The inner stream, to [`resume`](MessageStream::resume) it. Messages that you poll directly from the
+    /// inner stream are not handed out again.
     ///
     /// # Examples
     ///
@@ -158,7 +158,7 @@ impl<T> WithCheckpoints<T> {
         &mut self.stream
     }
 
-    /// The stream within, as it stands: nothing is lost.
+    /// The inner stream, where it stands. No message is lost.
     pub fn into_inner(self) -> MessageStream<T> {
         self.stream
     }

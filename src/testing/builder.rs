@@ -1,4 +1,4 @@
-//! What the fake server is to be like.
+//! Describes how the fake server behaves.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -54,32 +54,32 @@ impl FakeTexter {
 }
 
 impl FakeTexterBuilder {
-    /// Adds a chat; one of the same id is replaced.
+    /// Adds a chat. It replaces a chat of the same id.
     pub fn chat(mut self, chat: FakeChat) -> Self {
         let (id, chat) = chat.stored();
         self.chats.insert(id, chat);
         self
     }
 
-    /// The only token that is taken; any other gets 401. Default `fake-token`.
+    /// The only token that the server accepts. Any other gets 401. Default `fake-token`.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = token.into();
         self
     }
 
-    /// Answers 403, as to a token without the scope **View all chats**.
+    /// Answers every request with 403, as for a token without the scope **View all chats**.
     pub fn without_scope(mut self) -> Self {
         self.forbidden = true;
         self
     }
 
-    /// How the cursor is read.
+    /// How the server reads the cursor.
     pub fn cursor_reading(mut self, reading: CursorReading) -> Self {
         self.rules.cursor_reading = reading;
         self
     }
 
-    /// The order among equal timestamps. A strict keyset ([`CursorReading`]) has its own.
+    /// The order among equal timestamps. A strict keyset ([`CursorReading`]) always uses its own order.
     pub fn tie_order(mut self, order: TieOrder) -> Self {
         self.rules.tie_order = order;
         self
@@ -97,19 +97,19 @@ impl FakeTexterBuilder {
         self
     }
 
-    /// What is said of the chat's first message.
+    /// What the server says of the time of the chat's first message.
     pub fn min_time(mut self, min_time: MinTime) -> Self {
         self.rules.min_time = min_time;
         self
     }
 
-    /// How many messages an answer holds, beside what `limit` asks. Default: as many as asked.
+    /// How many messages an answer holds, compared with `limit`. Default: as many as asked.
     pub fn limit_reading(mut self, reading: LimitReading) -> Self {
         self.rules.limit_reading = reading;
         self
     }
 
-    /// Answers the request of this number, from 0, without messages, though there are some.
+    /// Answers the request of this number, counted from 0, without messages, although there are some.
     pub fn empty_answer(mut self, request: u64) -> Self {
         self.rules.empty_answer = Some(request);
         self
@@ -127,26 +127,26 @@ impl FakeTexterBuilder {
         self
     }
 
-    /// How many bytes of a body are sent in a second. Default: as fast as it goes.
+    /// How many bytes of a body the server sends in a second. Default: as fast as possible.
     pub fn bandwidth(mut self, bytes_per_second: u64) -> Self {
         self.bandwidth = Some(bytes_per_second.max(1));
         self
     }
 
-    /// Compresses bodies for clients that take it.
+    /// Compresses bodies for clients that accept gzip.
     pub fn gzip(mut self, gzip: bool) -> Self {
         self.gzip = gzip;
         self
     }
 
-    /// Takes this many requests in a second. Any more are answered by 429 and this `Retry-After`, in seconds. For other
-    /// limits, see [`rate_limited`](Self::rate_limited).
+    /// Accepts this many requests in a second. More are answered with 429 and this `Retry-After`, in seconds.
+    /// For other limits, see [`rate_limited`](Self::rate_limited).
     pub fn rate_limit(self, requests_per_second: u32, retry_after: u64) -> Self {
         let limit = RateLimit::per_second(requests_per_second.into()).retry_after(retry_after);
         self.rate_limited(limit)
     }
 
-    /// Answers requests beyond this limit by 429. Requests that get a scripted fault do not count.
+    /// Answers requests beyond this limit with 429. Requests that get a scripted fault do not count.
     pub fn rate_limited(mut self, limit: RateLimit) -> Self {
         self.rate_limit = Some(limit);
         self
@@ -158,8 +158,8 @@ impl FakeTexterBuilder {
         self
     }
 
-    /// Decides for every request, with its number from 0, whether it fails. Faults that were
-    /// [pushed](FakeTexter::push_fault) come first.
+    /// Decides for every request whether it fails. The function gets the request and its number, counted from
+    /// 0. Faults that were [pushed](FakeTexter::push_fault) come first.
     pub fn faults(
         mut self,
         faults: impl FnMut(&RecordedRequest, u64) -> Option<Fault> + Send + 'static,
@@ -168,17 +168,13 @@ impl FakeTexterBuilder {
         self
     }
 
-    /// The port on this machine. Default: any that is free.
+    /// The port on this machine. Default: any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// Starts to serve, on the current tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// When the port cannot be had.
+    /// When the server cannot listen on the port.
     pub async fn start(self) -> io::Result<FakeTexter> {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await?;
         let address = listener.local_addr()?;

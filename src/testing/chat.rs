@@ -1,4 +1,4 @@
-//! A chat of the fake server: its messages, serialised once and sliced after.
+//! A chat of the fake server. Its messages are serialised once, and a page is a slice of that text.
 
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
@@ -19,8 +19,8 @@ pub struct FakeMessage {
 }
 
 impl FakeMessage {
-    /// A message that the server orders by `timestamp` and `id`, whatever its JSON text says. It is for messages that a
-    /// client cannot read.
+    /// A message that the server orders by `timestamp` and `id`, whatever its JSON text says. Use it for
+    /// messages that a client cannot read.
     #[must_use]
     pub fn placed(timestamp: Timestamp, id: impl Into<MessageId>, json: impl Into<String>) -> Self {
         Self {
@@ -73,13 +73,13 @@ impl FakeMessage {
         self
     }
 
-    /// Where it stands.
+    /// The timestamp that the server orders it by.
     #[must_use]
     pub fn timestamp(&self) -> Timestamp {
         Timestamp::from_millis(self.timestamp)
     }
 
-    /// Its `_id`.
+    /// The `_id` that the server orders it by.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -91,7 +91,7 @@ impl FakeMessage {
         &self.json
     }
 
-    /// Its JSON as a value; `Null` when the text is no JSON.
+    /// Its JSON as a value. `Null` when the text is not JSON.
     #[must_use]
     pub fn to_value(&self) -> Value {
         serde_json::from_str(&self.json).unwrap_or(Value::Null)
@@ -112,7 +112,7 @@ impl From<Value> for FakeMessage {
     }
 }
 
-/// The server gives it as it serialises.
+/// The server sends the message as it serialises.
 ///
 /// # Examples
 ///
@@ -152,7 +152,7 @@ impl FakeChat {
         Self { id: id.into().into(), messages: Vec::new() }
     }
 
-    /// Adds messages, in any order. Those of one timestamp keep the order given, as far as the server's
+    /// Adds messages, in any order. Messages of one timestamp keep the given order, as far as the server's
     /// [`TieOrder`](super::TieOrder) lets them.
     pub fn messages<M: Into<FakeMessage>>(mut self, messages: impl IntoIterator<Item = M>) -> Self {
         self.messages.extend(messages.into_iter().map(Into::into));
@@ -193,7 +193,7 @@ impl Row for Entry {
     }
 }
 
-/// The messages in ascending order, and their texts in one piece with commas between: a page is a slice.
+/// The messages in ascending order, and their texts joined by commas. A page is a slice of that text.
 #[derive(Clone, Debug)]
 pub(super) struct StoredChat {
     pub(super) entries: Vec<Entry>,
@@ -238,7 +238,7 @@ impl StoredChat {
         pieces
     }
 
-    /// The texts of some messages that follow one another, commas between.
+    /// The texts of neighbouring messages, joined by commas.
     fn slice(&self, entries: std::ops::Range<usize>) -> Bytes {
         match (
             self.entries.get(entries.start),
@@ -282,7 +282,7 @@ impl StoredChat {
     }
 }
 
-/// Groups indices that follow one another.
+/// Groups neighbouring indices.
 fn runs(page: &[usize]) -> Vec<std::ops::Range<usize>> {
     let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
     for index in page {

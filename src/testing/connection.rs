@@ -1,4 +1,4 @@
-//! A connection that can be made to say something else than HTTP.
+//! A connection that can send something other than HTTP.
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// What a connection says in place of its next answer.
+/// The bytes that a connection sends in place of its next answer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Instead(Arc<Mutex<Option<Bytes>>>);
 
@@ -21,8 +21,8 @@ impl Instead {
 }
 
 pin_project! {
-    /// A TCP connection that writes what it is given, until it is told to say something else: then it
-    /// writes that and fails, which closes it.
+    /// A TCP connection that writes what it is given, until it is told to send other bytes. It then writes
+    /// those bytes and fails, which closes it.
     pub(super) struct Connection {
         #[pin]
         stream: TcpStream,

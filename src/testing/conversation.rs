@@ -1,4 +1,4 @@
-//! Realistic conversations, the same for the same seed.
+//! Realistic conversations. The same seed gives the same conversation.
 
 use fastrand::Rng;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What can go wrong on the way.
+//! Failures that the fake server can play.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Another answer than the endpoint's.
+    /// An answer of your own, in place of the endpoint's.
     Answer {
         /// The status.
         status: u16,
@@ -24,8 +24,8 @@ pub enum Fault {
         /// How many bytes of the body are sent.
         after: usize,
     },
-    /// The right answer, but after this many bytes of its body nothing more comes; with 0 not even its
-    /// head.
+    /// The right answer, but after this many bytes of its body nothing more comes. With 0, not even the head
+    /// comes.
     Hang {
         /// How many bytes of the body are sent.
         after: usize,
@@ -37,12 +37,12 @@ pub enum Fault {
         /// The pause between two pieces.
         every: Duration,
     },
-    /// These bytes on the bare connection in place of an answer, then it closes.
+    /// These bytes in place of an HTTP answer. Then the connection closes.
     RawBytes(Bytes),
 }
 
 impl Fault {
-    /// A status, with a short JSON body.
+    /// An answer with this status and a short JSON body.
     #[must_use]
     pub fn status(status: u16) -> Self {
         let headers = vec![("content-type".into(), "application/json".into())];
@@ -53,14 +53,14 @@ impl Fault {
         }
     }
 
-    /// A status with `Retry-After`, in seconds or as an HTTP date.
+    /// An answer with this status and this `Retry-After`, in seconds or as an HTTP date.
     #[must_use]
     pub fn retry_after(status: u16, retry_after: impl Into<String>) -> Self {
         let headers = vec![("retry-after".into(), retry_after.into())];
         Self::Answer { status, headers, body: Bytes::new() }
     }
 
-    /// A body with status 200 that is not the endpoint's.
+    /// An answer with status 200 and this body in place of the endpoint's.
     #[must_use]
     pub fn body(body: impl Into<Bytes>) -> Self {
         let headers = vec![("content-type".into(), "application/json".into())];

@@ -1,4 +1,4 @@
-//! How many requests the fake server takes.
+//! How many requests the fake server accepts.
 
 use std::time::Instant;
 
@@ -36,30 +36,30 @@ pub struct RateLimit {
 enum Says {
     Nothing,
     Seconds(u64),
-    /// As long as it takes.
+    /// The time until the next request is accepted.
     WholeSeconds,
 }
 
 impl RateLimit {
-    /// This many requests a second, and as many at once. Any more are answered by 429. `Retry-After` then says after how
-    /// many whole seconds a request is taken again.
+    /// This many requests a second, and as many at once. More are answered with 429. `Retry-After` then says
+    /// after how many whole seconds the server accepts a request again.
     pub fn per_second(requests: f64) -> Self {
         Self { per_second: requests, burst: requests.max(1.0), says: Says::WholeSeconds }
     }
 
-    /// How many requests are taken at once after a pause. Default: as many as in a second. 0 counts as 1.
+    /// How many requests are accepted at once after a pause. Default: as many as in a second. 0 counts as 1.
     pub fn burst(mut self, requests: u32) -> Self {
         self.burst = f64::from(requests.max(1));
         self
     }
 
-    /// Always the same `Retry-After`, in seconds.
+    /// Always sends this `Retry-After`, in seconds.
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.says = Says::Seconds(seconds);
         self
     }
 
-    /// No `Retry-After`.
+    /// Sends no `Retry-After`.
     pub fn without_retry_after(mut self) -> Self {
         self.says = Says::Nothing;
         self
@@ -70,7 +70,7 @@ impl RateLimit {
     }
 }
 
-/// The limit at work.
+/// The present state of the limit.
 #[derive(Debug)]
 pub(super) struct Bucket {
     limit: RateLimit,
@@ -78,7 +78,7 @@ pub(super) struct Bucket {
     filled: Instant,
 }
 
-/// The server takes no request now, and may say in how many seconds it will.
+/// The server accepts no request now. It may say in how many seconds it will.
 #[derive(Debug, PartialEq)]
 pub(super) struct Refusal {
     pub(super) retry_after: Option<u64>,
@@ -116,7 +116,7 @@ mod tests {
         let mut taken = |millis| bucket.take(began + Duration::from_millis(millis)).is_ok();
         assert_eq!([0, 0, 0, 0].map(&mut taken), [true, true, true, false]);
         assert_eq!([199, 201, 202, 402].map(&mut taken), [false, true, false, true]);
-        // No more than the burst, after however long.
+        // However long the pause, no more than `burst` requests are accepted.
         assert_eq!([60_000; 4].map(&mut taken), [true, true, true, false]);
     }
 

@@ -19,9 +19,9 @@ use crate::stream::{Begin, MessageStream, Source};
 use crate::transport::{Sending, Transport};
 use crate::walk::End;
 
-/// A stream over messages that are in memory already, for code that takes a [`MessageStream`].
+/// A stream over messages that are already in memory, for testing code that takes a [`MessageStream`].
 ///
-/// Give the messages of each page newest first, as [`Page`](crate::Page) has them. It sends nothing and
+/// Give the messages of each page newest first, as [`Page`](crate::Page) has them. The stream sends nothing and
 /// needs no runtime.
 ///
 /// # Examples

@@ -1,4 +1,4 @@
-//! A request as the fake server saw it.
+//! A request as the fake server received it.
 
 use std::time::Instant;
 
@@ -18,19 +18,20 @@ pub struct RecordedRequest {
     pub chat_id: Option<String>,
     /// `limit`, if it is a number.
     pub limit: Option<u64>,
-    /// `beforeTime` in epoch milliseconds and `beforeId`, if both are there and well-formed.
+    /// `beforeTime` in epoch milliseconds and `beforeId`, if both are present and well-formed.
     pub before: Option<(i64, String)>,
     /// `botSessionId`.
     pub bot_session: Option<String>,
     /// The headers, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// When it came, by tokio's clock: paused, it stands still for the server too.
+    /// When the request came, by tokio's clock. In a test with a paused clock, the server's time stands still
+    /// too.
     pub received: Instant,
     /// Whether the [rate limit](super::RateLimit) refused it.
     pub refused: bool,
 }
 
-/// What stands before the chat's id.
+/// The path before `/messages`.
 pub(super) const BASE_PATH: &str = "/server/api/v2";
 
 impl RecordedRequest {
@@ -77,7 +78,7 @@ impl RecordedRequest {
         })
     }
 
-    /// Why the endpoint does not take it, if it does not.
+    /// Why the endpoint refuses the request, if it does.
     pub(super) fn fault(&self) -> Option<&'static str> {
         let (time, id) = (self.value("beforeTime"), self.value("beforeId"));
         if self.value("limit").is_some() && self.limit.is_none_or(|limit| limit == 0) {

@@ -1,5 +1,5 @@
-//! Which messages a request gets, under every reading that the reference allows: the one rulebook, for the
-//! fake server and for the property tests alike.
+//! Which messages a request gets, under every reading that the reference allows. The fake server and the
+//! property tests share these rules.
 
 use crate::fingerprint::fingerprint;
 
@@ -7,21 +7,21 @@ use crate::fingerprint::fingerprint;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CursorReading {
-    /// Messages up to and including `beforeTime`, without the one of `beforeId`: the documented words.
+    /// As documented: messages up to and including `beforeTime`, without the message of `beforeId`.
     #[default]
     ExcludesOneId,
-    /// The same, but the message of `beforeId` is counted to `limit` before it is left out, so that a page
-    /// comes one short.
+    /// As `ExcludesOneId`, but the message of `beforeId` is counted to `limit` before it is left out. So a page
+    /// comes one message short.
     CountsTheCursor,
-    /// Only messages before the pair `(beforeTime, beforeId)`; equal timestamps are ordered by `_id`.
+    /// Only messages before the pair `(beforeTime, beforeId)`. Equal timestamps are ordered by `_id`.
     StrictKeyset,
-    /// The same, but what is left out is counted to `limit` before, so that a page comes short by all that
-    /// share the cursor's time and stand behind it.
+    /// As `StrictKeyset`, but the messages left out at the cursor's time are counted to `limit` first. So a
+    /// page comes short by their number.
     StrictKeysetAfterCounting,
 }
 
 impl CursorReading {
-    /// Whether equal timestamps are ordered by `_id`: ordered otherwise, a keyset would contradict itself.
+    /// Whether equal timestamps are ordered by `_id`. A keyset with another order would contradict itself.
     pub(crate) fn orders_by_id(self) -> bool {
         matches!(self, Self::StrictKeyset | Self::StrictKeysetAfterCounting)
     }
@@ -31,16 +31,16 @@ impl CursorReading {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TieOrder {
-    /// As they were given to the chat.
+    /// The order in which they were given to the chat.
     #[default]
     AsGiven,
     /// Ascending by `_id`.
     ById,
     /// Descending by `_id`.
     ByIdDescending,
-    /// Another one for every request, by this seed.
+    /// Another order for every request, by this seed.
     Shuffled(u64),
-    /// Another one for every `limit`, by this seed.
+    /// Another order for every `limit`, by this seed.
     ShuffledByLimit(u64),
 }
 
@@ -53,11 +53,11 @@ pub enum PageOrder {
     Ascending,
     /// Latest first.
     Descending,
-    /// None at all, by this seed.
+    /// In random order, by this seed.
     Shuffled(u64),
 }
 
-/// How a session filter and a cursor combine, which is not documented.
+/// How a session filter and a cursor combine. The reference does not document this.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionFilter {
@@ -70,24 +70,24 @@ pub enum SessionFilter {
     SessionIgnored,
 }
 
-/// What an answer says of the chat's first message.
+/// What an answer says of the time of the chat's first message (`minTime`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MinTime {
     /// Its timestamp.
     #[default]
     Stated,
-    /// Nothing: the field is missing.
+    /// The field is missing.
     Missing,
     /// `null`.
     Null,
-    /// `false`, as of a chat without messages.
+    /// `false`, as for a chat without messages.
     False,
     /// This number of epoch milliseconds, right or wrong.
     Fixed(i64),
 }
 
-/// How many messages an answer holds, beside what `limit` asks.
+/// How many messages an answer holds, compared with `limit`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LimitReading {
@@ -98,7 +98,7 @@ pub enum LimitReading {
     Capped(u64),
     /// One less than asked.
     OneShort,
-    /// As many as asked, and no larger `limit` than this; a larger one is answered with the status.
+    /// As many as asked. A `limit` larger than `above` is answered with the status.
     Refused {
         /// The largest `limit` that is answered.
         above: u64,
@@ -116,7 +116,7 @@ pub(crate) struct Rules {
     pub(crate) session_filter: SessionFilter,
     pub(crate) min_time: MinTime,
     pub(crate) limit_reading: LimitReading,
-    /// The number of a request that is answered without messages, though there are some.
+    /// The number of a request that is answered without messages, although there are some.
     pub(crate) empty_answer: Option<u64>,
     /// Whether a page holds one of its messages twice.
     pub(crate) repeats: bool,
@@ -127,11 +127,11 @@ pub(crate) trait Row {
     fn timestamp(&self) -> i64;
     fn id(&self) -> &str;
     fn bot_session(&self) -> Option<&str>;
-    /// Whether it is counted to `limit` and left out afterwards.
+    /// Whether the message is counted to `limit` and then left out.
     fn is_hidden(&self) -> bool;
 }
 
-/// What is asked.
+/// One request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) limit: u64,
@@ -145,8 +145,8 @@ pub(crate) struct Asked<'a> {
 pub(crate) const DEFAULT_LIMIT: u64 = 50;
 
 impl Rules {
-    /// The messages of a page, as indices into the rows, which are ascending by time; or the status of a
-    /// refusal.
+    /// The messages of a page, as indices into the rows, or the status of a refusal. The rows are ascending by
+    /// time.
     pub(crate) fn page<R: Row>(&self, rows: &[R], asked: Asked<'_>) -> Result<Vec<usize>, u16> {
         let asked = self.in_effect(asked);
         let limit = match self.limit_reading {
@@ -179,7 +179,7 @@ impl Rules {
         Ok(page)
     }
 
-    /// Without the filter that is ignored beside the other.
+    /// The request without the filter that the server ignores.
     fn in_effect<'a>(&self, asked: Asked<'a>) -> Asked<'a> {
         match (self.session_filter, asked.before, asked.bot_session) {
             (SessionFilter::CursorIgnored, _, Some(_)) => Asked { before: None, ..asked },
@@ -188,8 +188,8 @@ impl Rules {
         }
     }
 
-    /// The newest rows that count to `limit`, ascending, and all that tie with the oldest of them, because
-    /// the order among equals decides which of those are taken.
+    /// The newest rows that count to `limit`, ascending, and all rows that share a timestamp with the oldest of
+    /// them. The order among equal timestamps decides which of those are taken.
     fn counted<R: Row>(&self, rows: &[R], asked: &Asked<'_>, limit: usize) -> Vec<usize> {
         let Asked { before, bot_session: session, .. } = *asked;
         let end = before
@@ -222,7 +222,7 @@ impl Rules {
         counted
     }
 
-    /// Whether the cursor does not leave it out, be it after counting.
+    /// Whether the cursor does not leave the row out, before or after counting.
     fn is_shown<R: Row>(&self, row: &R, asked: &Asked<'_>) -> bool {
         asked.before.is_none_or(|(time, id)| {
             if self.cursor_reading.orders_by_id() {
@@ -252,7 +252,7 @@ impl Rules {
         }
     }
 
-    /// `minTime` and `maxTime` as JSON; `None` for one that is missing.
+    /// `minTime` and `maxTime` as JSON. `minTime` is `None` when it is missing.
     pub(crate) fn times<R: Row>(&self, rows: &[R]) -> (Option<String>, String) {
         let time =
             |row: Option<&R>| row.map_or("false".to_owned(), |row| row.timestamp().to_string());

@@ -65,13 +65,13 @@ impl FakeTexter {
         Self { address, shared, serving }
     }
 
-    /// What a client takes as its base URL.
+    /// The base URL for a client.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}{BASE_PATH}", self.address)
     }
 
-    /// The token that is taken.
+    /// The token that the server accepts.
     #[must_use]
     pub fn token(&self) -> &str {
         &self.shared.token
@@ -89,12 +89,12 @@ impl FakeTexter {
         self.shared.state().request_count
     }
 
-    /// Makes the next request fail. Several faults are used one after another, one request each.
+    /// Makes the next request fail. Several faults are used one after another, one for each request.
     pub fn push_fault(&self, fault: Fault) {
         self.shared.state().scripted.push_back(fault);
     }
 
-    /// Adds a message to a chat, as when one arrives. A chat that is not there is made.
+    /// Adds a message to a chat, as when a message arrives. If there is no such chat, it is made.
     pub fn add_message(&self, chat_id: impl AsRef<str>, message: impl Into<FakeMessage>) {
         let chat_id = chat_id.as_ref();
         let mut state = self.shared.state();
@@ -107,7 +107,7 @@ impl FakeTexter {
         }
     }
 
-    /// Takes a message out of a chat, as when one is deleted.
+    /// Removes a message from a chat, as when a message is deleted.
     pub fn remove_message(&self, chat_id: impl AsRef<str>, message_id: impl AsRef<str>) {
         if let Some(chat) = self.shared.state().chats.get_mut(chat_id.as_ref()) {
             chat.remove(message_id.as_ref());
@@ -170,7 +170,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                     let instead = Instead::default();
                     let connection = TokioIo::new(Connection::new(stream, instead.clone()));
                     let service = service_fn(|request| shared.answer(request, instead.clone()));
-                    // A client that goes away is none of the server's business.
+                    // The server does not care about a client that goes away.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(connection, service)
                         .await;
@@ -194,7 +194,7 @@ impl Shared {
         let (parts, _) = request.into_parts();
         let request = RecordedRequest::new(&parts);
         let (number, fault, refusal) = self.record(&request);
-        // A sleep of nothing would last until the timer's next tick.
+        // A sleep of zero would last until the timer's next tick.
         if !self.latency.is_zero() {
             sleep(self.latency).await;
         }
@@ -231,7 +231,8 @@ impl Shared {
         }
     }
 
-    /// Counts the request: its number, whether and how it fails, and whether it is refused for being one too many.
+    /// Records the request. Returns its number, its fault if it fails, and the refusal if it exceeds the rate
+    /// limit.
     fn record(&self, request: &RecordedRequest) -> (u64, Option<Fault>, Option<Refusal>) {
         let state = &mut *self.state();
         let number = state.request_count;
@@ -248,14 +249,14 @@ impl Shared {
         (number, fault, refusal)
     }
 
-    /// The size of a piece, and the pause between two, that keep to the bandwidth.
+    /// The size of a piece and the pause between two pieces that keep to the bandwidth.
     fn pace(&self) -> Option<(usize, Duration)> {
         const PIECE: usize = 16 * 1024;
         let bandwidth = self.bandwidth?;
         Some((PIECE, Duration::from_secs_f64(PIECE as f64 / bandwidth as f64)))
     }
 
-    /// The answer of a server that works: status, headers, and the body in pieces.
+    /// The answer of a server without faults: status, headers, and the body in pieces.
     fn right_answer(
         &self,
         request: &RecordedRequest,
@@ -312,7 +313,7 @@ fn response(status: u16, headers: &[(String, String)], body: Body) -> io::Result
     builder.body(body).map_err(io::Error::other)
 }
 
-/// A body that arrives whole, at once or at a pace of so many bytes and a pause.
+/// A body that arrives completely: at once, or in pieces of a size with a pause between them.
 fn pieces(pieces: Vec<Bytes>, pace: Option<(usize, Duration)>) -> Body {
     let Some((size, pause)) = pace else {
         let frames = pieces.into_iter().map(|piece| Ok(Frame::data(piece)));
@@ -330,7 +331,7 @@ fn pieces(pieces: Vec<Bytes>, pace: Option<(usize, Duration)>) -> Body {
     StreamBody::new(paced.boxed())
 }
 
-/// A body of which only so many bytes are sent; then the connection closes, or nothing more comes.
+/// A body of which only `after` bytes are sent. Then the connection closes, or nothing more comes.
 fn broken_off(pieces: Vec<Bytes>, after: usize, close: bool) -> Body {
     let mut left = after;
     let mut sent = Vec::new();
@@ -340,7 +341,7 @@ fn broken_off(pieces: Vec<Bytes>, after: usize, close: bool) -> Body {
         sent.push(Ok(Frame::data(piece)));
     }
     let end = stream::once(async move {
-        // What was sent leaves before the connection closes.
+        // The bytes sent so far must leave before the connection closes.
         for _ in 0..8 {
             tokio::task::yield_now().await;
         }

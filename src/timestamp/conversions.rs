@@ -1,12 +1,12 @@
-//! `Timestamp` from and into the types of other crates, each behind its feature.
+//! Conversions of `Timestamp` from and into the types of other crates, each behind its feature.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use super::Timestamp;
 
-/// A [`Timestamp`] that the other crate has no date for. Only there with one of the features `jiff`, `chrono` and
-/// `time`.
+/// A [`Timestamp`] for which the other crate has no date. It exists only with one of the features `jiff`,
+/// `chrono` and `time`.
 ///
 /// # Examples
 ///
@@ -34,7 +34,7 @@ impl StdError for ConvertTimestampError {}
 
 #[cfg(any(feature = "jiff", feature = "time"))]
 fn floor(nanos: i128) -> Timestamp {
-    // Neither crate has a date beyond what 64 bits of milliseconds hold.
+    // No date of these crates lies beyond 64 bits of milliseconds.
     Timestamp(i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MAX))
 }
 
@@ -97,14 +97,14 @@ impl TryFrom<Timestamp> for time::OffsetDateTime {
 mod tests {
     use super::*;
 
-    /// Milliseconds, and the same moment as RFC 3339 by the other crate.
+    /// Milliseconds, and the same moment as the other crate prints it in RFC 3339.
     const MOMENTS: [(i64, &str); 3] = [
         (0, "1970-01-01T00:00:00Z"),
         (1_746_616_143_295, "2025-05-07T11:09:03.295Z"),
         (-1, "1969-12-31T23:59:59.999Z"),
     ];
 
-    /// Nanoseconds and the milliseconds below.
+    /// Nanoseconds, and the milliseconds that they round down to.
     const FINER: [(i64, i64); 4] = [
         (1_999_999, 1),
         (-1, -1),
@@ -160,7 +160,7 @@ mod tests {
             let nanos = i128::from(text.parse::<Timestamp>().unwrap().as_millis()) * 1_000_000;
             let moment = OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap();
             assert_eq!(Timestamp::from(moment).as_millis(), millis);
-            // The offset is how a moment is shown, not which one it is.
+            // The offset changes only how a moment is shown, not the moment.
             let shown = moment.to_offset(UtcOffset::from_hms(-5, -30, 0).unwrap());
             assert_eq!(Timestamp::from(shown).as_millis(), millis);
             assert_eq!(OffsetDateTime::try_from(Timestamp::from_millis(millis)), Ok(moment));

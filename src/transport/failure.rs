@@ -1,4 +1,4 @@
-//! Why a request failed, as far as `reqwest` tells: each cause that calls for advice of its own is found.
+//! Why a request failed, as far as `reqwest` tells. Finds each cause that needs its own advice.
 
 use std::error::Error as StdError;
 use std::io;
@@ -8,24 +8,25 @@ use crate::error::{Cause, Error, ErrorKind};
 
 type Source = dyn StdError + 'static;
 
-/// What `hyper-util` says when a proxy asks for a password; it keeps the type of this error to itself.
+/// The words of `hyper-util` when a proxy asks for a password. The type of that error is private.
 const PROXY_ASKS: &str = "proxy authorization required";
 
-/// What C libraries say of a name that does not exist, which is not to be had as a number. Where a machine is
-/// cut off or a name server is silent, most say something else.
+/// The words of C libraries for a name that does not exist. The error has no number. When a machine is offline
+/// or a name server is silent, most libraries use other words.
 const NO_SUCH_NAME: [&str; 2] = ["Name or service not known", "Name does not resolve"];
 
-/// What TLS libraries say of a certificate that they refuse: rustls, OpenSSL, Apple's, Microsoft's. Which of them
-/// it is can be the caller's choice, so there is no type to look for.
+/// The words of TLS libraries that refuse a certificate: rustls, OpenSSL, Apple's, Microsoft's. The caller may
+/// choose the library, so there is no type to look for.
 const UNTRUSTED: [&str; 4] =
     ["invalid peer certificate", "certificate verify failed", "not trusted", "certificate chain"];
 
-/// What they say of an answer that is no TLS.
+/// The words of TLS libraries for an answer that is not TLS.
 const NO_TLS: [&str; 3] = ["InvalidContentType", "wrong version number", "packet length too long"];
 
-/// Before the head of an answer was there. `answered` is whether any answer has come before.
+/// The error when a request failed before the head of its answer arrived. `answered` tells whether any answer
+/// has come before.
 pub(super) fn not_sent(error: reqwest::Error, answered: bool) -> Error {
-    // NOTE: the URL is taken out: it is in the error's own words already.
+    // NOTE: the URL is taken out, because the error already says in its own words what was asked for.
     let error = error.without_url();
     if says(&error, &[PROXY_ASKS]) {
         return Error::from_status(407).with_source(error);
@@ -50,14 +51,14 @@ pub(super) fn not_sent(error: reqwest::Error, answered: bool) -> Error {
     }
 }
 
-/// In the middle of the body.
+/// The error when the connection failed in the middle of the body.
 pub(super) fn broken_off(error: reqwest::Error) -> Error {
     let error = error.without_url();
     let kind = if is_bad_encoding(&error) { ErrorKind::MalformedPage } else { kind_of(&error) };
     Error::new(kind, "the answer broke off").with_source(error)
 }
 
-/// Before there was anything to send by.
+/// The error when the HTTP client cannot be made.
 pub(super) fn cannot_be_made(error: reqwest::Error) -> Error {
     let no_certificates = says(&error, &["No CA certificates"]);
     Error::invalid_request(if no_certificates {
@@ -79,12 +80,12 @@ fn kind_of(error: &reqwest::Error) -> ErrorKind {
     }
 }
 
-/// The error and everything below it.
+/// The error and all its sources.
 fn causes(error: &Source) -> impl Iterator<Item = &Source> {
     iter::successors(Some(error), |error| below(*error))
 }
 
-/// NOTE: an `io::Error` shows what it wraps as itself, not as its source.
+/// NOTE: an `io::Error` presents its wrapped error as itself, not as its source.
 fn below(error: &Source) -> Option<&Source> {
     match error.downcast_ref::<io::Error>() {
         Some(error) => error.get_ref().map(|wrapped| -> &Source { wrapped }),
@@ -99,8 +100,8 @@ fn says(error: &Source, words: &[&str]) -> bool {
     })
 }
 
-/// Whether the connection closed with nothing of the answer read: the server closes one that was kept alive just
-/// as the next request goes out, or its runtime goes.
+/// Whether the connection closed before any of the answer was read. The server may close a connection that was
+/// kept alive just as the next request goes out. The connection's runtime may also end.
 fn was_kept_alive(error: &reqwest::Error) -> bool {
     !error.is_connect()
         && causes(error).any(|cause| {
@@ -119,8 +120,8 @@ fn was_kept_alive(error: &reqwest::Error) -> bool {
         })
 }
 
-/// Whether the body arrived but is not what its `Content-Encoding` says: asking again would not help. A
-/// body that ends too soon, or an error of the connection below the decoder, is a broken connection.
+/// Whether the body arrived but does not match its `Content-Encoding`. Asking again would not help. A body that
+/// ends too soon is a broken connection, and so is a connection error below the decoder.
 fn is_bad_encoding(error: &reqwest::Error) -> bool {
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,4 +1,4 @@
-//! Sends by `reqwest`.
+//! The transport that sends by `reqwest`.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,30 +24,33 @@ use crate::retry::parse_retry_after;
 pub(crate) struct HttpTransport {
     clients: Clients,
     token: SecretString,
-    /// Whether any answer has come yet: then a connection may have been kept alive, and the name has resolved.
+    /// Whether any answer has come yet. If so, a connection may have been kept alive, and the server's name has
+    /// been resolved.
     answered: Arc<AtomicBool>,
 }
 
-/// What has the connections.
+/// The HTTP clients that hold the connections.
 enum Clients {
-    /// The caller's.
+    /// The caller's HTTP client.
     Given(reqwest::Client),
-    /// One for each of the runtimes that sent last, because a connection moves only while its own runtime does.
+    /// One HTTP client for each of the runtimes that sent last. A connection works only while its own runtime
+    /// runs.
     Own { plain: bool, made: Mutex<Vec<(Option<Id>, reqwest::Client)>> },
 }
 
-/// For how many runtimes connections are kept.
+/// For how many runtimes HTTP clients are kept.
 const MOST_RUNTIMES: usize = 8;
 
 impl HttpTransport {
-    /// With the caller's HTTP client.
+    /// Uses the caller's HTTP client.
     pub(crate) fn given(client: reqwest::Client, token: SecretString) -> Self {
         Self::new(Clients::Given(client), token)
     }
 
-    /// With HTTP clients of its own, to addresses that are all `https`, or all `http`: `plain`.
+    /// Uses HTTP clients of its own. All addresses are `http` if `plain` is set, and `https` otherwise.
     pub(crate) fn own(plain: bool, token: SecretString) -> Result<Self, Error> {
-        // Made at once, for whichever runtime comes first, so that a failure shows before any request.
+        // The first client is made now, for whichever runtime comes first. So a failure shows before any
+        // request.
         let made = Mutex::new(vec![(None, own_client(plain)?)]);
         Ok(Self::new(Clients::Own { plain, made }, token))
     }
@@ -56,7 +59,7 @@ impl HttpTransport {
         Self { clients, token, answered: Arc::default() }
     }
 
-    /// The header that carries the token, marked sensitive so that nothing prints it.
+    /// The header that carries the token. It is marked sensitive so that nothing prints it.
     fn authorization(&self) -> Option<HeaderValue> {
         let text = Zeroizing::new(format!("Bearer {}", self.token.expose_secret()));
         let mut value = HeaderValue::from_str(&text).ok()?;
@@ -88,20 +91,22 @@ impl Clients {
     }
 }
 
-/// Only one layer retries, and nobody carries the token elsewhere.
+/// The crate's own HTTP client. It does not retry, because this crate does. It follows no redirect, because the
+/// token belongs to one host.
 fn own_client(plain: bool) -> Result<reqwest::Client, Error> {
     let mut builder = reqwest::Client::builder();
     if plain {
-        // NOTE: a proxy that the environment names would read the token. To https it is a tunnel.
+        // NOTE: a proxy from the environment could read the token here. For https, a proxy is only a tunnel.
         builder = builder.no_proxy();
-        // Certificates play no part, so a machine may be without any.
+        // Plain http uses no certificates, so the machine may have none.
         #[cfg(any(feature = "rustls", feature = "native-tls"))]
         {
             builder = builder.tls_certs_only([]);
         }
     }
     builder
-        // NOTE: over HTTP/2 all bodies share one connection's window, and those that nobody reads would fill it.
+        // NOTE: over HTTP/2 all bodies share one connection's flow-control window. Bodies that nobody reads
+        // would fill it.
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -161,13 +166,14 @@ fn text_of(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// NOTE: a date is read against the server's own clock if the answer tells it: this machine's may be wrong.
+/// NOTE: if the answer tells the server's own time, the date counts from that time, because this machine's
+/// clock may be wrong.
 fn retry_after(headers: &HeaderMap) -> Option<std::time::Duration> {
     let date = text_of(headers, DATE).and_then(|text| httpdate::parse_http_date(text).ok());
     parse_retry_after(text_of(headers, RETRY_AFTER)?, date.unwrap_or_else(SystemTime::now))
 }
 
-/// An encoding that is left: `reqwest` takes away the ones that it asked for.
+/// An encoding that is still named. `reqwest` removes the header of the encodings that it decoded.
 fn unknown_encoding(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_ENCODING)?;
     (!value.as_bytes().eq_ignore_ascii_case(b"identity") && !value.is_empty())
@@ -181,7 +187,7 @@ fn other_type(headers: &HeaderMap) -> Option<String> {
     (!is_json).then(|| shown(essence))
 }
 
-/// A header's value for an error's words: short, and without control characters.
+/// A header's value for an error's text, short and without control characters.
 fn shown(value: &[u8]) -> String {
     value.iter().take(64).flat_map(|byte| byte.escape_ascii()).map(char::from).collect()
 }
@@ -201,7 +207,7 @@ mod tests {
         let asked = (RETRY_AFTER, "Sun, 06 Nov 1994 08:49:37 GMT");
         let given = headers(&[asked.clone(), (DATE, "Sun, 06 Nov 1994 08:49:35 GMT")]);
         assert_eq!(retry_after(&given), Some(Duration::from_secs(2)));
-        // Long ago by this machine's clock, the only one there is.
+        // The date is long ago by this machine's clock, which is the only one here.
         assert_eq!(retry_after(&headers(std::slice::from_ref(&asked))), Some(Duration::ZERO));
         assert_eq!(retry_after(&headers(&[asked, (DATE, "today")])), Some(Duration::ZERO));
         let seconds = headers(&[(RETRY_AFTER, "7"), (DATE, "Sun, 06 Nov 1994 08:49:35 GMT")]);

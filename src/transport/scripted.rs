@@ -22,19 +22,19 @@ use crate::walk::model::{CHAT, Model};
 pub(crate) enum Reply {
     /// An answer whose body arrives in these pieces, each of them `pause` after the one before.
     Pieces { status: u16, pieces: Vec<Bytes>, pause: Duration },
-    /// A status, and `Retry-After`.
+    /// An answer with this status and this `Retry-After`.
     Status(u16, Option<Duration>),
     /// The connection breaks before the answer.
     Broken,
-    /// A connection that had been kept alive turns out to be closed.
+    /// A connection that was kept alive turns out to be closed.
     Closed,
-    /// The connection breaks after this much of the body.
+    /// The connection breaks after these bytes of the body.
     Cut(Bytes),
-    /// Silence.
+    /// Nothing ever comes back.
     Silence,
-    /// The same, with a length announced.
+    /// The inner reply, with this length announced.
     Announced(u64, Box<Self>),
-    /// The same, later.
+    /// The inner reply, after this time.
     Late(Duration, Box<Self>),
 }
 
@@ -64,7 +64,7 @@ impl fmt::Debug for Scripted {
 }
 
 impl Scripted {
-    /// The script is given what was asked and how many requests came before.
+    /// Makes a client for this script. The script gets the request and the number of requests before it.
     pub(crate) fn new(
         script: impl Fn(&Ask, usize) -> Reply + Send + Sync + 'static,
     ) -> (Client, Arc<Self>) {

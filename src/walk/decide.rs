@@ -1,4 +1,4 @@
-//! What one answer means for the walk: the table of transitions, as it stands in `DESIGN.md`.
+//! What one answer means for the walk. This is the table of transitions of `DESIGN.md` as code.
 
 use super::sort::Sorted;
 use super::{
@@ -11,7 +11,7 @@ use crate::position::MOST_TIED;
 use crate::timestamp::Timestamp;
 
 impl Walk {
-    /// Takes the answer to `ask`: says what is new in it, moves the position on, decides what follows.
+    /// Takes the answer to `ask`. Says which messages are new, moves the position on, and decides what follows.
     pub(crate) fn receive(&mut self, ask: &Ask, answer: Answer<'_>) -> Verdict {
         let mut sorted = self.sort_out(ask, answer);
         if let Some(next) = self.hands_out_nothing(ask, answer, &sorted) {
@@ -35,7 +35,7 @@ impl Walk {
         } else {
             self.after_nothing_new(ask, &sorted, short)
         };
-        // The next answer holds them again, with their elders.
+        // If these requests follow, the next answer holds the leading messages again, together with older ones.
         let come_again = matches!(self.goal, Goal::First | Goal::Page | Goal::Widen(_));
         if !(next == Next::Ask && come_again) {
             self.hand_out_leading(&mut sorted, answer.keys);
@@ -60,7 +60,7 @@ impl Walk {
         sorted.kept.splice(0..0, kept);
     }
 
-    /// The answers that only tell something.
+    /// Deals with an answer that only tells something and hands out no message.
     fn hands_out_nothing(
         &mut self,
         ask: &Ask,
@@ -77,7 +77,7 @@ impl Walk {
         }
         let asked = ask.cursor.as_ref().map(|cursor| cursor.timestamp);
         match answer.chat_latest {
-            // The chat goes on behind the year 9999, or counts in another unit.
+            // The chat has messages after the year 9999, or the server counts in another unit.
             ChatTime::At(latest)
                 if self.goal == Goal::First
                     && self.bounds.until.is_none()
@@ -91,7 +91,7 @@ impl Walk {
         }
     }
 
-    /// Whatever follows, no more than `max_messages` are handed out.
+    /// Trims what is handed out to `max_messages`, and ends the walk when that number is reached.
     fn count_out(&mut self, kept: &mut Vec<usize>, next: Next) -> Next {
         let Some(remaining) = &mut self.remaining else {
             return next;
@@ -120,7 +120,7 @@ impl Walk {
         }
         let inside_group = self.position.timestamp() == before;
         self.goal = match self.goal {
-            // Twice what has been seen of the group, so that few steps do.
+            // Twice the number seen of the group, so that a few requests are enough.
             Goal::Widen(_) | Goal::Beyond(_) if inside_group => {
                 let limit = self.more_than(limit_from(self.position.seen.len()));
                 Goal::Widen(Stuck { limit, count: sorted.count, why: Stall::Ties })
@@ -134,7 +134,7 @@ impl Walk {
         Next::Ask
     }
 
-    /// The heart of the table: nothing new came.
+    /// Decides what follows an answer that brought nothing new. This is the main part of the table.
     fn after_nothing_new(&mut self, ask: &Ask, sorted: &Sorted, short: bool) -> Next {
         let stuck = Stuck { limit: ask.limit, count: sorted.count, why: why(sorted) };
         let limit = usize::try_from(ask.limit).unwrap_or(usize::MAX);
@@ -150,7 +150,8 @@ impl Walk {
         match (self.goal, start) {
             (Goal::Beyond(last), _) => self.after_beyond(last, stuck, sorted, short),
             _ if !short => self.widen(stuck),
-            // Said once, of a chat of which something has been handed out, it is not believed; nor behind `until`.
+            // The server says once that the chat is empty. The walk does not believe this if it has handed out
+            // a message, or if it asked behind `until`.
             (Goal::Page, _) if said_empty => self.go_on(Goal::Confirm(stuck)),
             (Goal::First, _) if said_empty && self.asks_past_until() => {
                 self.go_on(Goal::Confirm(stuck))
@@ -166,12 +167,12 @@ impl Walk {
         }
     }
 
-    /// Of a session, no answer says when it began: an empty answer or a confirmed one is its end.
+    /// No answer says when a session began. So an empty answer or a confirmed one is the session's end.
     fn after_nothing_new_in_session(&mut self, sorted: &Sorted, stuck: Stuck) -> Next {
         match self.goal {
             _ if sorted.count == 0 => Next::End(End::ReachedStart),
             Goal::Confirm(_) if self.all_came_back(sorted) => Next::End(End::ReachedStart),
-            // Of the whole chat it is known when it began.
+            // The server does say when the whole chat began, so the walk goes on through the whole chat.
             Goal::Confirm(_) => self.filter_ourselves(),
             _ => self.go_on(Goal::Confirm(stuck)),
         }
@@ -181,13 +182,14 @@ impl Walk {
         match start {
             Start::FurtherBack(time) => self.go_on(Goal::AtStart { time, stuck }),
             Start::Unknown if sorted.cursor_ignored => self.stalled(Stall::CursorIgnored),
-            // A cap would have let something be seen.
+            // A cap would still have shown something.
             _ if last.count == 0 || self.is_whole(sorted) => Next::End(End::ReachedStart),
             _ => self.look_beyond(stuck),
         }
     }
 
-    /// A longer answer shows that the confirmed one was no cap's doing: what it lacks has been deleted.
+    /// A longer answer here shows that no cap made the confirmed answer short. The messages that were missing
+    /// from the confirmed answer have been deleted.
     fn after_newest(&mut self, stuck: Stuck, sorted: &Sorted) -> Next {
         if sorted.count > stuck.count {
             return Next::End(End::ReachedStart);
@@ -195,14 +197,14 @@ impl Walk {
         self.stalled_for_want_of_more(stuck.why)
     }
 
-    /// What was found at the time when the chat is said to have begun.
+    /// Decides what follows the answer at the time when the server says that the chat began.
     fn after_start(&mut self, time: Timestamp, stuck: Stuck, sorted: &Sorted) -> Next {
         if sorted.cursor_ignored {
             return self.stalled(Stall::CursorIgnored);
         }
         if sorted.passed.is_empty() && sorted.leading.is_empty() {
-            // The first message was deleted. What the server says of it no longer counts, and neither does
-            // what was concluded from it.
+            // The first message was deleted. The server's statement about the chat's beginning no longer
+            // counts. What the walk concluded from that statement does not count either.
             self.server.stale_start = Some(time);
             self.server.page_length = PageLength::Unproven { first: None };
             return self.go_on(Goal::Confirm(stuck));
@@ -215,10 +217,11 @@ impl Walk {
         match self.goes_on() {
             _ if sorted.cursor_ignored => self.stalled(Stall::CursorIgnored),
             false if short && self.is_whole(sorted) => Next::End(End::ReachedStart),
-            // Not even what has been handed out is there any more.
+            // Even the messages that were handed out are no longer there.
             false if stuck.count == 0 && last.count == 0 => Next::End(End::ReachedStart),
             false if !grows => self.go_on(Goal::Newest(stuck)),
-            // A cap would end it here; but so would a run of hidden messages, which can be longer than this.
+            // A cap looks like this, but so does a run of hidden messages. The run can be longer than this
+            // answer.
             _ => self.look_beyond(stuck),
         }
     }
@@ -231,7 +234,7 @@ impl Walk {
         self.go_on(Goal::Beyond(Stuck { limit, ..stuck }))
     }
 
-    /// Asks for more at the same cursor: only a longer answer can show something new.
+    /// Asks for more at the same cursor, because only a longer answer can show something new.
     fn widen(&mut self, stuck: Stuck) -> Next {
         let limit = self.more_than(limit_from(self.position.seen.len()).max(stuck.limit));
         if limit <= stuck.limit {
@@ -240,7 +243,7 @@ impl Walk {
         self.go_on(Goal::Widen(Stuck { limit, ..stuck }))
     }
 
-    /// No larger `limit` is to be had. Is there anything older at all?
+    /// No larger `limit` is possible. Finds out whether there is anything older at all.
     fn cannot_widen(&mut self, stuck: Stuck) -> Next {
         if self.asks_for_session() {
             return self.filter_ourselves();
@@ -254,8 +257,8 @@ impl Walk {
         }
     }
 
-    /// The server refused the `limit` of `ask` with this status. What follows, or `None` if that was not the
-    /// walk's own choice, so that the refusal is the caller's to hear of.
+    /// The server refused the `limit` of `ask` with this status. Returns what follows. Returns `None` if the
+    /// walk did not choose that `limit` itself: then the refusal is the caller's error.
     pub(crate) fn refused(&mut self, ask: &Ask, status: u16) -> Option<Next> {
         let own_choice = ask.limit > self.bounds.page_size && ask.limit > self.server.answered;
         if !matches!(status, 400 | 413 | 422) || !own_choice {
@@ -272,7 +275,7 @@ impl Walk {
                 self.cannot_widen(Stuck { limit: self.server.answered, ..stuck })
             }
             Goal::Widen(stuck) => {
-                // No smaller one can show more than these.
+                // A `limit` of `least` or less cannot show more than what is known.
                 let least = seen.max(limit_from(stuck.count));
                 match halfway(least, ask.limit) {
                     limit if limit > least => self.go_on(Goal::Widen(Stuck { limit, ..stuck })),
@@ -291,7 +294,8 @@ impl Walk {
         })
     }
 
-    /// Twice `limit`, or half the way to what was refused; at least a page, where it was trimmed to less.
+    /// Twice `limit`, or halfway to the `limit` that was refused. It is at least a page, because `limit` may
+    /// have been trimmed to less.
     fn more_than(&self, limit: u32) -> u32 {
         let more = limit.saturating_mul(2).max(self.bounds.page_size);
         match self.server.refused {
@@ -304,7 +308,7 @@ impl Walk {
         matches!(self.start(), Start::FurtherBack(_))
     }
 
-    /// Whether the next page is asked for a millisecond behind `until`, where many messages may stand.
+    /// Whether the next page is asked for a millisecond after `until`, where many messages may stand.
     fn asks_past_until(&self) -> bool {
         self.position.cursor.is_none() && self.bounds.until.is_some()
     }
@@ -323,13 +327,13 @@ impl Walk {
         Next::Ask
     }
 
-    /// A walk that is resumed behind this begins with the next page.
+    /// Stops the walk. A walk that is resumed after a stall begins with the next page.
     fn stalled(&mut self, why: Stall) -> Next {
         self.goal = Goal::Page;
         Next::Stalled(why)
     }
 
-    /// Only a larger `limit` could help, and none is to be had.
+    /// Stops the walk: only a larger `limit` could help, and none is possible.
     fn stalled_for_want_of_more(&mut self, why: Stall) -> Next {
         self.stalled(match self.server.refused {
             Some((limit, status)) => Stall::LimitRefused { limit, status },
@@ -338,7 +342,7 @@ impl Walk {
     }
 }
 
-/// What an answer that brought nothing new was made of.
+/// What an answer that brought nothing new consisted of.
 fn why(sorted: &Sorted) -> Stall {
     match sorted {
         Sorted { cursor_ignored: true, .. } => Stall::CursorIgnored,
@@ -352,7 +356,7 @@ fn in_order(indices: &[usize], keys: &[Key]) -> bool {
     indices.len() == keys.len() && indices.iter().enumerate().all(|(place, index)| place == *index)
 }
 
-/// The middle between a `limit` that was answered and one that was refused, nearer to the former.
+/// The middle between a `limit` that was answered and one that was refused, rounded down.
 fn halfway(answered: u32, refused: u32) -> u32 {
     answered.saturating_add(refused.saturating_sub(answered) / 2)
 }

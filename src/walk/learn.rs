@@ -1,5 +1,5 @@
-//! What an answer shows of the server: how many messages it gives, when the chat began, and whether an answer may
-//! have been cut off.
+//! What an answer shows of the server: how many messages it gives, when the chat began, and whether the answer
+//! may have been *cut off*. A cut-off answer stopped although there are more messages.
 
 use super::sort::Sorted;
 use super::{Answer, Ask, DEFAULT_LIMIT, Goal, PageLength, Server, Walk, limit_from};
@@ -25,7 +25,8 @@ impl Walk {
             server.page_length = PageLength::Uneven;
         }
         if !short {
-            // All of the cursor's time was counted, the cursor among it.
+            // The answer passed the cursor's time, so the server counted all of that time and the cursor's
+            // message.
             let passed_cursor = before.is_some() && self.position.timestamp() < before;
             server.page_length = match server.page_length {
                 PageLength::Unproven { first: None } if passed_cursor => PageLength::AsAsked,
@@ -48,8 +49,8 @@ impl Walk {
         }
     }
 
-    /// An answer that says nothing of the chat's times takes nothing back, and neither does one that calls a
-    /// chat empty that was not.
+    /// Remembers when the chat began and when its latest message came. An answer without these times changes
+    /// nothing. Neither does an answer that calls a chat empty which was not empty before.
     pub(super) fn learn_times(&mut self, answer: Answer<'_>) {
         let Server { start, latest, .. } = &mut self.server;
         for (known, stated) in [(start, answer.chat_start), (latest, answer.chat_latest)] {
@@ -63,7 +64,7 @@ impl Walk {
         }
     }
 
-    /// Whether the server may have stopped for another reason than that there is no more.
+    /// Whether the server may have stopped although there are more messages.
     pub(super) fn may_be_cut_off(&self, ask: &Ask, sorted: &Sorted, short: bool) -> bool {
         let limit = usize::try_from(ask.limit).unwrap_or(usize::MAX);
         let default = usize::try_from(DEFAULT_LIMIT).unwrap_or(usize::MAX);
@@ -71,10 +72,10 @@ impl Walk {
             return true;
         }
         if sorted.count == 0 {
-            // Not by a cap, which lets something be seen.
+            // A cap still shows something, so no cap made this answer empty.
             return false;
         }
-        // What was asked for with a larger `limit` than usual may have met a cap that no page has met.
+        // This answer had a larger `limit` than usual. It may have met a cap that no ordinary page has met.
         matches!(self.goal, Goal::Widen(_) | Goal::Beyond(_))
             || match self.server.page_length {
                 PageLength::Unproven { first } => self.is_full(sorted, first.unwrap_or(default)),
@@ -83,8 +84,10 @@ impl Walk {
             }
     }
 
-    /// Whether so many may have been counted: those shown, and with them the cursor, or all at its time that were
-    /// left out. If as many as that had been left out alone, nothing would be shown.
+    /// Whether the server may have counted `limit` messages: those in the answer and those left out. It may
+    /// have left out the cursor, or all messages at the cursor's time that did not come back. If it had left
+    /// out `limit` messages, the answer would be empty. So in an answer that is not empty, such a number counts
+    /// as one.
     pub(super) fn is_full(&self, sorted: &Sorted, limit: usize) -> bool {
         let left_out = match self.server.page_length {
             PageLength::AsAsked => 0,
@@ -103,7 +106,7 @@ impl Walk {
         let capped =
             matches!(self.server.page_length, PageLength::Capped(cap) if sorted.count >= cap);
         let default = usize::try_from(DEFAULT_LIMIT).unwrap_or(usize::MAX);
-        // Which of the unreadable ones came back cannot be told for certain.
+        // Nothing tells for certain which of the unreadable messages came back.
         let uncertain = sorted.unreadable && sorted.count >= default;
         self.all_came_back(sorted) && !capped && !uncertain
     }

@@ -18,7 +18,7 @@ pub(crate) struct ModelMessage {
     pub(crate) time: i64,
     pub(crate) id: String,
     pub(crate) in_session: bool,
-    /// Whether a client can tell its `_id` and `timestamp`.
+    /// Whether a client can read its `_id` and `timestamp`.
     pub(crate) readable: bool,
     pub(crate) hidden: bool,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// A server that does as documented, and a chat without ties.
+    /// A server that behaves as documented, and a chat without equal timestamps.
     pub(crate) fn documented(count: usize) -> Self {
         let messages = (0..count)
             .map(|index| ModelMessage {
@@ -68,13 +68,13 @@ impl Model {
         Self { rules, ..Self::documented(count) }
     }
 
-    /// Any server and any chat, the same for the same seed.
+    /// Any server and any chat. The same seed gives the same ones.
     pub(crate) fn seeded(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let rng = &mut rng;
         let mut messages = seeded_messages(rng);
-        // Where a message without a place belongs cannot be told on a page that is out of order, or begins
-        // with the newest whatever the cursor, or leaves out its neighbours.
+        // On some pages, nothing tells where a message without a place belongs. These pages are out of order,
+        // begin with the newest message whatever the cursor, or leave out the message's neighbours.
         let all_readable = messages.iter().all(|message| message.readable);
         let rules = seeded_rules(rng, seed, &messages, all_readable);
         if all_readable && rng.u8(..4) == 0 {
@@ -87,7 +87,7 @@ impl Model {
     pub(crate) fn seeded_bounds(&self) -> Bounds {
         let mut rng = Rng::with_seed(self.seed ^ 0x5eed);
         let rng = &mut rng;
-        // Around the size of the first group an end is hardest to tell.
+        // The end is hardest to recognise when the page is about as large as the first group.
         let near_first_group = u32::try_from(self.first_group().len()).unwrap() + rng.u32(..3);
         let page_size = *pick(rng, &[1, 2, 3, 7, 20, 50, 100, 1_000, near_first_group.max(1)]);
         let some_time = |rng: &mut Rng| {
@@ -99,7 +99,7 @@ impl Model {
             (Some(one), Some(other)) => (Some(one.min(other)), Some(one.max(other))),
             times => times,
         };
-        // Among other sessions' messages, those without a place cannot be known again.
+        // Among other sessions' messages, a message without a place cannot be recognised again.
         let session_is_certain =
             self.all_readable() || self.rules.limit_reading == LimitReading::AsAsked;
         Bounds {
@@ -112,7 +112,7 @@ impl Model {
         }
     }
 
-    /// The messages of an answer, as indices, or the status of a refusal. Every request has another `number`.
+    /// The messages of an answer, as indices, or the status of a refusal. Each request has its own `number`.
     pub(crate) fn answer(&self, ask: &Ask, number: u64) -> Result<Vec<usize>, u16> {
         let asked = Asked {
             limit: u64::from(ask.limit),
@@ -175,7 +175,7 @@ impl Model {
         format!(r#"{{"messages":[{}],{min_time}"maxTime":{max_time}}}"#, messages.join(","))
     }
 
-    /// What a walk has to hand out, as indices, ascending; `max_messages` is left to the caller.
+    /// What a walk has to hand out, as ascending indices. The caller applies `max_messages`.
     pub(crate) fn expected(&self, bounds: &Bounds) -> Vec<usize> {
         let wanted = |message: &ModelMessage| {
             let time = Timestamp::from_millis(message.time);
@@ -200,7 +200,7 @@ impl Model {
         self.messages.iter().all(|message| message.readable)
     }
 
-    /// The most rows that an answer can be made from.
+    /// The most rows from which an answer can be made.
     pub(crate) fn most_on_a_page(&self) -> usize {
         match self.rules.limit_reading {
             LimitReading::AsAsked | LimitReading::OneShort => usize::MAX,
@@ -216,7 +216,7 @@ fn seeded_messages(rng: &mut Rng) -> Vec<ModelMessage> {
         1..=5 => rng.usize(..60),
         _ => rng.usize(..400),
     };
-    // From hardly any ties to nothing but ties.
+    // From no equal timestamps to nothing but equal timestamps.
     let tie_share = *pick(rng, &[0.0, 0.1, 0.5, 0.9, 0.99, 1.0]);
     let huge_tie_at_start = rng.u8(..6) == 0;
     let unreadable_share = *pick(rng, &[0.0, 0.0, 0.0, 0.0, 0.05, 0.5, 1.0]);
@@ -228,7 +228,7 @@ fn seeded_messages(rng: &mut Rng) -> Vec<ModelMessage> {
             time += if tied { 0 } else { rng.i64(1..50) };
             ModelMessage {
                 time,
-                // Opaque: not every id is hexadecimal.
+                // Ids are opaque: not every id is hexadecimal.
                 id: format!("{}{:x}{index:04}", rng.lowercase(), rng.u32(..)),
                 in_session: rng.f64() < session_share,
                 readable: rng.f64() >= unreadable_share,
@@ -251,8 +251,8 @@ fn seeded_rules(rng: &mut Rng, seed: u64, messages: &[ModelMessage], all_readabl
         _ => MinTime::Stated,
     };
     let first_ties = matches!(messages, [a, b, ..] if a.time == b.time);
-    // A server that gives fewer than the documented default of `limit` cannot be told from one that has
-    // no more, as long as its answers reach `minTime`.
+    // If the server gives fewer messages than the documented default of `limit`, the walk cannot tell a cap
+    // from the end, as long as the answers reach `minTime`.
     let mut limit_readings = vec![
         LimitReading::AsAsked,
         LimitReading::AsAsked,
@@ -274,7 +274,7 @@ fn seeded_rules(rng: &mut Rng, seed: u64, messages: &[ModelMessage], all_readabl
     ];
     let session_filters =
         [SessionFilter::BothApply, SessionFilter::SessionIgnored, SessionFilter::CursorIgnored];
-    // How many messages without an `_id` were counted and left out is not known.
+    // The walk cannot know how many messages without an `_id` were counted and left out.
     let cursor_readings = [
         CursorReading::ExcludesOneId,
         CursorReading::CountsTheCursor,
@@ -285,7 +285,8 @@ fn seeded_rules(rng: &mut Rng, seed: u64, messages: &[ModelMessage], all_readabl
     if cursor_reading == CursorReading::CountsTheCursor
         || cursor_reading == CursorReading::StrictKeysetAfterCounting
     {
-        // The one would never show anything but the cursor, the other is one short already.
+        // With a cap of 1, an answer could hold only the cursor. With `OneShort`, the page is already one
+        // short.
         let apart = [LimitReading::Capped(1), LimitReading::OneShort];
         limit_readings.retain(|reading| !apart.contains(reading));
     }
@@ -301,7 +302,8 @@ fn seeded_rules(rng: &mut Rng, seed: u64, messages: &[ModelMessage], all_readabl
                 TieOrder::ShuffledByLimit(seed),
             ],
         ),
-        // Counted and left out, what ties with the cursor is told by its place on the page alone.
+        // If messages at the cursor's time are counted and left out, only their place on the page tells how
+        // many.
         page_order: if all_readable && cursor_reading != CursorReading::StrictKeysetAfterCounting {
             *pick(rng, &page_orders)
         } else {
@@ -311,13 +313,13 @@ fn seeded_rules(rng: &mut Rng, seed: u64, messages: &[ModelMessage], all_readabl
         min_time,
         limit_reading: *pick(rng, &limit_readings),
         empty_answer: (all_readable && rng.u8(..12) == 0).then(|| rng.u64(..6)),
-        // Equal texts without a place may be two messages.
+        // Two equal texts without a place may be two messages.
         repeats: all_readable && rng.u8(..6) == 0,
     }
 }
 
-/// Hides messages one by one, or in runs; none of those that share the first timestamp, because nothing tells
-/// how many of these there are.
+/// Hides messages one by one, or in runs. Messages of the chat's first timestamp stay, because nothing tells
+/// how many of them there are.
 fn hide_some(rng: &mut Rng, messages: &mut [ModelMessage]) {
     let Some(first) = messages.first().map(|message| message.time) else { return };
     let share = *pick(rng, &[0.1, 0.5, 0.9]);

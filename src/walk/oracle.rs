@@ -1,4 +1,4 @@
-//! What a walk through a chat of the model must hand out, and what it cannot know.
+//! What a walk through a chat of the model must hand out, and what the walk cannot know.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use super::{Bounds, End};
 use crate::testing::rulebook::{CursorReading, LimitReading, MinTime, PageOrder, SessionFilter};
 use crate::timestamp::Timestamp;
 
-/// What is wrong with what a walk handed out, newest first, and with its end: `None` for one that stalled or
-/// whose page size was refused.
+/// Finds what is wrong with the messages that a walk handed out, newest first, and with its end. The end is
+/// `None` for a walk that stalled or whose page size was refused.
 pub(crate) fn check(
     model: &Model,
     bounds: &Bounds,
@@ -25,7 +25,7 @@ pub(crate) fn check(
     require(times.by_ref().is_sorted(), "a newer message came after an older one")?;
 
     let mut expected = model.expected(bounds);
-    // Whether a message without a place lies within bounds of time cannot be known.
+    // The walk cannot know whether a message without a place lies within bounds of time.
     let bounded = bounds.since.is_some() || bounds.until.is_some();
     let mut in_bounds = handed_out.iter().map(|index| {
         expected.binary_search(index).is_ok() || (bounded && !model.messages[*index].readable)
@@ -47,21 +47,21 @@ pub(crate) fn check(
     require(end.is_some() || !is_passable(model, bounds), "it stalled")
 }
 
-/// Whether the server shows everything to a patient walk. If not, `Stalled` is the only honest end.
+/// Whether the server shows everything to a patient walk. If not, `Stalled` is the only correct end.
 pub(crate) fn is_passable(model: &Model, bounds: &Bounds) -> bool {
     let most = model.most_on_a_page();
     let refuses = matches!(model.rules.limit_reading, LimitReading::Refused { .. });
     let small_enough = !refuses || bounds.page_size as usize <= most;
-    // A keyset gets past any group, if its pages show its order.
+    // With a keyset, the walk gets past any group, if the pages show the keyset's order.
     let keyset = bounds.bot_session.is_none()
         && model.rules.cursor_reading == CursorReading::StrictKeyset
         && model.rules.page_order == PageOrder::Ascending;
-    // The cursor and what has been seen take up room; a run of hidden messages does, too.
+    // The cursor and the messages already seen take up room on the page. So does a run of hidden messages.
     let room_for_ties = (keyset && !refuses) || most > largest_tie(within(model, bounds)) + 1;
     let odd = model.hides() || model.rules.empty_answer.is_some();
     let room_for_hidden = !odd || (most > model.messages.len() && !refuses);
-    // Without a place there is no cursor: a run of unreadable messages must fit on a page.
-    // A page of nothing else may have been cut off.
+    // A message without a place gives no cursor. So a run of unreadable messages must fit on a page. A page of
+    // only unreadable messages may have been cut off.
     let readable = within(model, bounds).iter().any(|message| message.readable);
     let sees_until = bounds.until.is_none()
         || (model.rules.limit_reading == LimitReading::AsAsked
@@ -76,7 +76,7 @@ pub(crate) fn is_passable(model: &Model, bounds: &Bounds) -> bool {
         && !counts_behind_until(model, bounds)
 }
 
-/// What stands a millisecond behind `until` may have been counted and left out, and nothing tells how much.
+/// Messages a millisecond after `until` may have been counted and left out, and nothing tells how many.
 fn counts_behind_until(model: &Model, bounds: &Bounds) -> bool {
     let behind = bounds.until.map(|until| until.next_milli().as_millis());
     model.rules.cursor_reading == CursorReading::StrictKeysetAfterCounting
@@ -92,7 +92,7 @@ fn within<'a>(model: &'a Model, bounds: &Bounds) -> &'a [ModelMessage] {
     model.messages.get(start..end).unwrap_or_default()
 }
 
-/// How many messages may stand on a page that begins with the oldest and has no cursor to go on from.
+/// How many messages a page may hold that begins with the oldest and gives no cursor to go on from.
 fn oldest_unreadable(model: &Model, bounds: &Bounds) -> usize {
     let until = bounds.until.map_or(i64::MAX, Timestamp::as_millis);
     let within = || model.messages.iter().filter(|message| message.time <= until);
@@ -100,7 +100,7 @@ fn oldest_unreadable(model: &Model, bounds: &Bounds) -> usize {
     within().filter(|message| message.time <= first_readable).count()
 }
 
-/// Whether a server that does this can be told from one that has no more.
+/// Whether the walk can tell this server from one that has no more messages.
 pub(crate) fn is_knowable(model: &Model, bounds: &Bounds) -> bool {
     let says_start = match model.rules.min_time {
         MinTime::Stated => true,
@@ -119,13 +119,14 @@ pub(crate) fn is_knowable(model: &Model, bounds: &Bounds) -> bool {
     if (model.hides() || cuts) && model.rules.empty_answer.is_some() {
         return false;
     }
-    // Hidden messages a millisecond behind the chat's first may fill a page.
+    // Hidden messages a millisecond after the chat's first may fill a page.
     let first = model.messages.first().map_or(0, |message| message.time);
     let behind = model.messages.iter().filter(|m| m.time == first + 1 && m.hidden).count();
     if behind >= model.most_on_a_page().min(bounds.page_size as usize) {
         return false;
     }
-    // How many of other sessions tie with the cursor, and were counted and left out, is not known.
+    // The walk cannot know how many messages of other sessions share the cursor's time and were counted and
+    // left out.
     let filters_itself = model.rules.session_filter != SessionFilter::BothApply
         || matches!(model.rules.limit_reading, LimitReading::Refused { .. });
     if bounds.bot_session.is_some()
@@ -137,7 +138,8 @@ pub(crate) fn is_knowable(model: &Model, bounds: &Bounds) -> bool {
     if counts_behind_until(model, bounds) {
         return false;
     }
-    // A page that holds as many of the oldest as a cap allows, the cursor among them, is all that there is or not.
+    // A page of as many of the oldest messages as the cap allows, the cursor included, is either all that there
+    // is or not.
     let cap = match (model.rules.limit_reading, model.rules.cursor_reading) {
         (
             LimitReading::Capped(cap),
@@ -155,6 +157,6 @@ pub(crate) fn is_knowable(model: &Model, bounds: &Bounds) -> bool {
             return false;
         }
     }
-    // Of a session no answer says when it began.
+    // No answer says when a session began.
     (says_start && bounds.bot_session.is_none()) || !odd
 }

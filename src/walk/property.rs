@@ -1,5 +1,5 @@
-//! The walk against the model, through many histories: each message once, never newer after older, within
-//! a stated number of requests.
+//! The walk against the model, through many histories. Each message comes once, never a newer one after an
+//! older one, and within a stated number of requests.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,12 +11,12 @@ use crate::cursor::Key;
 use crate::position::{MOST_TIED, Position};
 use crate::testing::rulebook::{CursorReading, LimitReading, SessionFilter};
 
-/// How many histories are gone through, unless `HISTORIES` says otherwise.
+/// How many histories are tested, unless the environment variable `HISTORIES` says otherwise.
 const HISTORIES: u64 = 120_000;
 
 #[derive(Debug)]
 struct Walked {
-    /// In the order in which they went out.
+    /// The messages in the order in which they were handed out.
     handed_out: Vec<usize>,
     requests: usize,
     next: Next,
@@ -59,13 +59,14 @@ fn walk(model: &Model, bounds: &Bounds, position: Position, limit: usize) -> Wal
         };
         let verdict = walk.receive(&ask, answer);
         if let Some(foreseen) = first.filter(|_| verdict.next == Next::Ask) {
-            // On such a page, a guess is no guess.
+            // On this page, the foreseen request must be the next one.
             let times: Vec<_> = keys.iter().map(Key::timestamp).collect();
             let as_asked = keys.len() == ask.limit as usize && times.is_sorted();
             let filters = bounds.bot_session.is_none()
                 || model.rules.session_filter == SessionFilter::BothApply;
             if as_asked && filters && matches!(verdict.kept, Kept::AllAsTheyCame) {
-                // How many tie with the first message is not foreseen, where the last limit is trimmed.
+                // If the last `limit` is trimmed, the number of messages that share the first one's timestamp
+                // cannot be foreseen.
                 let trimmed = bounds.max_messages.is_some() && walk.position().seen.len() > 1;
                 assert!(trimmed || foreseen == walk.ask(), "{bounds:?}\n{model:?}");
             }
@@ -85,9 +86,9 @@ const REFUSED: Next = Next::Stalled(Stall::LimitRefused { limit: 0, status: 0 })
 
 /// The stated bound of requests for a walk from the beginning.
 ///
-/// A page brings `page` messages, or the walk is in a group of equal timestamps that is larger than a page,
-/// where the limit doubles; and a few more find the end. Where messages have no place, are hidden or cut off, a
-/// message may cost some requests of its own.
+/// A page brings `page` messages, or the walk is in a group of equal timestamps that is larger than a page.
+/// There the limit doubles. A few more requests find the end. Where messages have no place, are hidden or cut
+/// off, a message may cost some requests of its own.
 fn most_requests(model: &Model, bounds: &Bounds) -> usize {
     let most = model.most_on_a_page();
     let page = most.min(bounds.page_size as usize);
@@ -109,12 +110,12 @@ fn most_requests(model: &Model, bounds: &Bounds) -> usize {
         LimitReading::Refused { above, .. } => 2 * log(above as usize) + pages,
         _ => 0,
     };
-    // At last, a longer and longer answer is asked for in vain.
+    // In the end, the walk asks for longer and longer answers that bring nothing.
     let in_vain = log(MOST_TIED / page) + 1;
     pages + 2 * log(count) + log(bounds.max_page_size as usize) + 8 + refused + in_vain
 }
 
-/// Whether the walk through one history came to the end of it; an error says what went wrong.
+/// Whether the walk came to the end of its history. The error says what went wrong.
 fn check(model: &Model, bounds: &Bounds, walked: &Walked) -> Result<bool, &'static str> {
     let end = match walked.next {
         Next::Ask => return Err("it does not end"),
@@ -128,14 +129,14 @@ fn check(model: &Model, bounds: &Bounds, walked: &Walked) -> Result<bool, &'stat
     Ok(end.is_some())
 }
 
-/// What a history that went wrong is known by.
+/// A history that went wrong.
 struct Failure {
     why: &'static str,
     messages: usize,
     details: String,
 }
 
-/// Goes through one history: whether it came to its end, and how many requests were foreseen.
+/// Tests one history. Returns whether the walk came to its end, and how many requests were foreseen.
 fn try_history(seed: u64) -> Result<(bool, usize), Failure> {
     let model = Model::seeded(seed);
     let bounds = model.seeded_bounds();
@@ -179,13 +180,13 @@ fn every_message_once_whatever_the_server() {
         kinds.entry(failure.why).or_default().push(failure);
     }
     for (why, failures) in &kinds {
-        // The shortest history tells most.
+        // The shortest history is the easiest to understand.
         if let Some(shortest) = failures.iter().min_by_key(|failure| failure.messages) {
             eprintln!("{why}, {} times: {}\n", failures.len(), shortest.details);
         }
     }
     assert!(kinds.is_empty(), "{:?}", kinds.keys());
-    // Neither check must run dry.
+    // Enough histories must reach each check, or the check proves nothing.
     let (complete, foreseen) = (complete.into_inner() as u64, foreseen.into_inner() as u64);
     assert!(complete > histories / 2, "only {complete} walks were complete");
     assert!(foreseen > histories, "only {foreseen} requests were foreseen");

@@ -1,4 +1,4 @@
-//! Sorting an answer out, message by message: what is new, what has been handed out, what is out of bounds.
+//! Sorts an answer out, message by message: which messages are new, handed out already, or out of bounds.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,46 +7,46 @@ use crate::cursor::{Cursor, Key};
 use crate::id::MessageId;
 use crate::timestamp::Timestamp;
 
-/// An answer sorted out; messages are indices, in ascending order of the chat.
+/// An answer sorted out. Messages are indices, in ascending order of the chat.
 #[derive(Debug, Default)]
 pub(super) struct Sorted {
     /// New messages within the bounds.
     pub(super) kept: Vec<usize>,
-    /// What the cursor moves over: those kept, those of other sessions and those before `since`.
+    /// The messages that the cursor moves over: those kept, those of other sessions, and those before `since`.
     pub(super) passed: Vec<usize>,
-    /// Those with nothing older with a place before them, and whether they are within the session: their place
-    /// is only certain once their elders are here.
+    /// Messages without a place that no older message with a place precedes, and whether each belongs to the
+    /// session. Their position in the chat is certain only once older messages have come.
     pub(super) leading: Vec<(usize, bool)>,
     pub(super) duplicates: u64,
-    /// How many messages the answer held, each counted once.
+    /// How many messages the answer held. A message that came twice counts once.
     pub(super) count: usize,
-    /// Whether a message with a place is among those passed: the cursor moves on.
+    /// Whether a message with a place is among `passed`. If so, the cursor moves on.
     pub(super) new: bool,
-    /// Whether a message with a place, new or not, stood in the answer that is not too new.
+    /// Whether the answer held a message with a place that is not too new. It need not be new to the walk.
     shows_place: bool,
-    /// How many of the ids that the position remembers stood in the answer.
+    /// How many of the ids that the position remembers were in the answer.
     pub(super) held: usize,
-    /// How many of what has been handed out did not, and may have been counted to `limit` before.
+    /// How many messages handed out before were not in the answer. The server may have counted them to `limit`.
     pub(super) left_out: usize,
-    /// Whether a message without a place stood in the answer.
+    /// Whether the answer held a message without a place.
     pub(super) unreadable: bool,
-    /// Whether a message older than `since` stood in the answer.
+    /// Whether the answer held a message older than `since`.
     pub(super) reached_since: bool,
-    /// Whether the cursor was ignored: the message that it leaves out, or a newer one, stood in the answer.
+    /// Whether the server ignored the cursor. Then the answer held the cursor's own message, or a newer one.
     pub(super) cursor_ignored: bool,
-    /// Whether a message of another session stood in the answer.
+    /// Whether the answer held a message of another session.
     pub(super) foreign: bool,
 }
 
-/// What has been handed out and may come again, and the group of equal timestamps that is being gone through.
+/// The messages that were handed out and may come again, and the group that is being read.
 struct Known<'a> {
-    /// The newest time that has not been passed.
+    /// The newest time that may still hold new messages.
     newest: Option<Timestamp>,
     ids: HashSet<&'a MessageId>,
     texts: HashMap<u64, usize>,
-    /// The place from which on a message without one may be one sent again.
+    /// From this index on, a message without a place may be one that was handed out before.
     texts_from: usize,
-    /// The ids of the group, from its second on.
+    /// The ids of the group, once it has a second message.
     group: HashSet<&'a MessageId>,
     previous: Option<&'a Cursor>,
     /// Whether the last message with a place was too new.
@@ -81,7 +81,7 @@ impl Walk {
             }
             sorted.passed.push(index);
             if answer.keys[index].timestamp().is_some_and(|time| self.bounds.since > Some(time)) {
-                // What was kept so far has no place and is older still.
+                // The messages kept so far have no place and are older than this one.
                 sorted.kept.clear();
                 sorted.leading.clear();
                 sorted.reached_since = true;
@@ -89,7 +89,7 @@ impl Walk {
                 sorted.kept.push(index);
             }
         }
-        // What a cursor leaves out; where none does, all is shown.
+        // Only these requests have a cursor that leaves something out. Other answers show everything.
         if matches!(self.goal, Goal::Page | Goal::Widen(_)) {
             let texts: usize = known.texts.values().sum();
             sorted.left_out = texts + known.ids.len().saturating_sub(sorted.held);
@@ -106,7 +106,8 @@ impl Walk {
         let texts_from = if texts.is_empty() {
             0
         } else {
-            // They tie with the newest message that is older than the cursor, or stand behind it.
+            // The remembered messages share a timestamp with the newest message that is older than the cursor,
+            // or are newer.
             let time_at = |place: usize| keys[index_at(place)].timestamp();
             let mut older =
                 (0..keys.len()).rev().filter_map(time_at).filter(|time| Some(*time) < here);
@@ -117,7 +118,7 @@ impl Walk {
             last.map_or(0, |place| place + 1)
         };
         let newest = here.or(self.bounds.until);
-        // Before the first message with a place: an older neighbour is yet to come, so the newer one tells.
+        // No message with a place has been read yet, so the first newer one decides.
         let first = (0..keys.len()).find_map(|place| keys[index_at(place)].timestamp());
         let behind_newer = newest.is_some_and(|newest| first.is_some_and(|first| first > newest));
         Known {
@@ -171,11 +172,11 @@ impl Walk {
     }
 }
 
-/// Whether the message is new. Nothing but its text and its neighbours tell.
+/// Whether the message is new. Only its text and its neighbours tell.
 fn sort_unplaced(text: u64, place: usize, known: &mut Known<'_>, sorted: &mut Sorted) -> bool {
     sorted.count += 1;
     if known.behind_newer {
-        // The next older message is newer than where the walk stands, so this one is too.
+        // The next older message is newer than the walk's position, so this one is too.
         return false;
     }
     sorted.unreadable = true;
@@ -188,8 +189,8 @@ fn sort_unplaced(text: u64, place: usize, known: &mut Known<'_>, sorted: &mut So
     }
 }
 
-/// The order that makes the keys ascending by time, or `None` when they are so already. Equal timestamps
-/// keep the server's order; a message without a place stays behind its neighbour.
+/// The order that makes the keys ascending by time, or `None` when they are ascending already. Equal timestamps
+/// keep the server's order. A message without a place stays behind its neighbour.
 fn ascending(keys: &[Key]) -> Option<Vec<usize>> {
     let placed = || keys.iter().filter_map(Key::timestamp);
     if placed().is_sorted() {

@@ -7,22 +7,22 @@ use crate::position::MOST_TIED;
 /// What stands in the way of a walk that cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stall {
-    /// Every answer holds nothing but messages of one timestamp that have been handed out.
+    /// Every answer holds only messages of one timestamp, all handed out before.
     Ties,
-    /// More messages share one timestamp than are remembered.
+    /// More messages share one timestamp than the walk remembers.
     TooManyTies,
     /// Every answer holds messages without a readable `_id` and `timestamp`, so there is no next cursor.
     Unreadable,
-    /// Every answer is empty, though the chat is said to go on.
+    /// Every answer is empty, but the server says that the chat begins further back.
     Empty,
-    /// The answers hold messages newer than was asked for.
+    /// The answers hold messages newer than the walk asked for.
     CursorIgnored,
     /// The server refused a `limit`, and a smaller one shows nothing new.
     LimitRefused { limit: u32, status: u16 },
 }
 
 impl Stall {
-    /// What whoever is stopped by it can do.
+    /// What the caller can do about it.
     pub(crate) fn advice(self) -> &'static str {
         match self {
             Self::Ties | Self::TooManyTies | Self::Unreadable => {

@@ -1,4 +1,4 @@
-//! Single histories, told request by request.
+//! Single histories, request by request.
 
 mod bounds;
 mod group;
@@ -42,17 +42,17 @@ fn key(millis: i64, id: &str) -> Key {
     Key::Placed(cursor(millis, id))
 }
 
-/// So many messages of one time, with ids that begin with `name`.
+/// `count` messages of one time, with ids that begin with `name`.
 fn group(millis: i64, name: &str, count: usize) -> Vec<Key> {
     (0..count).map(|n| key(millis, &format!("{name}{n:05}"))).collect()
 }
 
-/// So many messages of different times from `millis` on.
+/// `count` messages of different times from `millis` on.
 fn run(millis: i64, count: usize) -> Vec<Key> {
     (0..count as i64).map(|n| key(millis + n, &format!("r{}", millis + n))).collect()
 }
 
-/// A walk that is told one answer after the other.
+/// A walk that the test tells one answer after another.
 #[derive(Debug)]
 struct Told(Walk);
 
@@ -61,14 +61,14 @@ impl Told {
         Self(Walk::new(bounds, Position::default()))
     }
 
-    /// One that is resumed behind these messages.
+    /// A walk that is resumed behind these messages.
     fn behind(bounds: Bounds, handed_out: &[Key]) -> Self {
         let mut position = Position::default();
         position.advance(handed_out);
         Self(Walk::new(bounds, position))
     }
 
-    /// What the next request is.
+    /// The next request.
     fn asks(&self) -> Ask {
         self.0.ask()
     }
@@ -109,7 +109,7 @@ impl Told {
     }
 }
 
-/// What a walk to its end came to.
+/// The result of a walk to its end.
 #[derive(Debug)]
 struct Walked {
     asks: Vec<Ask>,
@@ -129,7 +129,7 @@ impl Walked {
     }
 }
 
-/// Walks until the end over any server.
+/// Walks to the end over any server.
 fn walk(
     bounds: Bounds,
     times: (ChatTime, ChatTime),
@@ -174,7 +174,7 @@ fn walk_model(bounds: Bounds, model: &Model) -> Walked {
     })
 }
 
-/// Walks over a server that always says the same of the chat's beginning.
+/// Walks over a server whose answers all give the same beginning of the chat.
 fn walk_answers(
     bounds: Bounds,
     chat_start: ChatTime,
@@ -185,7 +185,7 @@ fn walk_answers(
     })
 }
 
-/// So many older messages, so many that share one timestamp, and so many newer ones.
+/// A chat of `older` messages, then `tied` that share one timestamp, then `newer`.
 fn around_a_group(rules: Rules, older: usize, tied: usize, newer: usize) -> Model {
     let mut model = Model::with(rules, older + tied + newer);
     let time = model.messages.get(older).map_or(0, |message| message.time);
@@ -195,7 +195,7 @@ fn around_a_group(rules: Rules, older: usize, tied: usize, newer: usize) -> Mode
     model
 }
 
-/// A chat of which all messages share one timestamp.
+/// A chat whose messages all share one timestamp.
 fn tied(rules: Rules, count: usize) -> Model {
     around_a_group(rules, 0, count, 0)
 }

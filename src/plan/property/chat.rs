@@ -1,4 +1,4 @@
-//! A chat that changes while it is walked, over the model of the server.
+//! A chat that changes while it is walked. The model server serves it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,17 +14,17 @@ use crate::timestamp::Timestamp;
 use crate::walk::model::{Model, ModelMessage, largest_tie};
 use crate::walk::{Ask, Bounds, oracle};
 
-/// The chat as the server has it, and all that was ever in it.
+/// The chat as the server has it, and all messages that it ever held.
 pub(super) struct Chat {
     pub(super) model: Model,
     latest: ChatTime,
     number: u64,
     pub(super) times: BTreeMap<MessageId, i64>,
-    /// What was there from the first request on, and was not deleted.
+    /// Messages that were there from the first request on and were not deleted.
     pub(super) lasting: BTreeSet<MessageId>,
     pub(super) changed: bool,
     deleted: bool,
-    /// Whether the server hid messages, or told the start of the chat wrong.
+    /// Whether the server hid messages or gave a wrong start of the chat.
     pub(super) odd: bool,
     pub(super) largest_tie: usize,
     pub(super) unreadable: BTreeSet<MessageId>,
@@ -59,7 +59,7 @@ impl Chat {
         }
     }
 
-    /// The one question that a server answers; a status when it refuses the `limit`.
+    /// Answers one request, or returns a status if the server refuses the `limit`.
     pub(super) fn answer(
         &mut self,
         ask: &Ask,
@@ -80,7 +80,7 @@ impl Chat {
         })
     }
 
-    /// The model's fingerprints are places in its list, and move when that changes.
+    /// The model's fingerprints are indices into its list, and they move when the list changes.
     fn key(&self, index: usize) -> Key {
         match self.model.key(index) {
             Key::Unplaced(_) => {
@@ -91,7 +91,7 @@ impl Chat {
     }
 
     fn insert(&mut self, time: i64, rng: &mut Rng) {
-        // A small cap is not told from the end of a chat that begins with equal timestamps.
+        // The walk cannot tell a small cap from the beginning of a chat whose first messages share a timestamp.
         let first = self.model.messages.first().map(|message| message.time);
         let hard = match self.model.rules.limit_reading {
             LimitReading::Capped(cap) => cap < 50,
@@ -110,7 +110,7 @@ impl Chat {
         self.largest_tie = self.largest_tie.max(largest_tie(&self.model.messages));
     }
 
-    /// A message comes, comes late, or is deleted.
+    /// Adds a message, adds a late one, or deletes one.
     pub(super) fn change(&mut self, rng: &mut Rng) {
         let Some(last) = self.model.messages.last() else { return };
         let newest = last.time;
@@ -128,12 +128,12 @@ impl Chat {
     }
 }
 
-/// Whether the server shows everything to a patient walk. If not, a stall is an honest end.
+/// Whether the server shows everything to a patient walk. If not, a stall is a correct end.
 pub(super) fn is_passable(chat: &Chat, bounds: &Bounds) -> bool {
     let model = &chat.model;
     let cursor_applies =
         bounds.bot_session.is_none() || model.rules.session_filter != SessionFilter::CursorIgnored;
-    // A window is asked for at a time at which no message need stand.
+    // The walk asks for a window at a time at which there may be no message.
     let room = model.most_on_a_page() > chat.largest_tie + 1;
     oracle::is_passable(model, bounds)
         && room
@@ -142,9 +142,11 @@ pub(super) fn is_passable(chat: &Chat, bounds: &Bounds) -> bool {
         && cursor_applies
 }
 
-/// Leaves unreadable messages only between readable ones: a run of them may be longer than what a server shows.
+/// Makes unreadable messages readable unless they stand alone between readable ones. A run of them may be
+/// longer than an answer.
 ///
-/// Nor is one known again where each request shows a group of equal timestamps in another order.
+/// If each request shows a group of equal timestamps in another order, an unreadable message cannot be
+/// recognised there. Then all messages are made readable.
 pub(super) fn sparse(model: &mut Model) {
     let shuffled =
         matches!(model.rules.tie_order, TieOrder::Shuffled(_) | TieOrder::ShuffledByLimit(_));

@@ -6,7 +6,7 @@ use crate::position::Position;
 use crate::walk::Ask;
 use crate::window::WindowId;
 
-/// Sends all that may be sent.
+/// Sends all requests that may be sent.
 fn send(plan: &mut Plan<String>, under_way: &mut Vec<(WindowId, Ask)>) {
     while let Some(request) = plan.ask() {
         under_way.push(request);
@@ -46,7 +46,7 @@ fn what_stands_before_a_failure_goes_out_and_nothing_behind_it() {
             if under_way.is_empty() {
                 continue;
             }
-            // Any of them: the answers come in any order.
+            // Takes any of them, because answers come in any order.
             let (id, ask) = under_way.swap_remove(number * 7 % under_way.len());
             if number % 5 == 4 {
                 plan.failed(id, &ask, None);
@@ -72,7 +72,7 @@ fn nothing_is_asked_behind_a_failure() {
     assert_eq!(under_way.len(), 2);
     plan.failed(under_way[0].0, &under_way[0].1, None);
     assert_eq!(plan.ask(), None);
-    // What was under way behind it is kept, and goes out in its turn.
+    // The answer for a window behind the failed one is kept, and goes out in its turn.
     let (id, ask) = under_way.pop().unwrap();
     plan.receive(id, &ask, chat.answer(&ask));
     assert_eq!(plan.take().unwrap().messages.len(), 50);

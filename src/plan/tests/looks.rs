@@ -1,4 +1,4 @@
-//! Sync and follow: what is new since the last look, and what that costs.
+//! Sync and follow: what is new since the last look, and how many requests that costs.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::walk::End;
 
 const BASE: i64 = 1_600_000_000_000;
 
-/// A chat of 3,000 messages, `ties` of them at its end, and the position behind all of them.
+/// A chat of 3,000 messages whose last `ties` share a timestamp, and the position behind all of them.
 fn known(ties: usize) -> (Chat, SyncPosition) {
     let mut chat = Chat::default();
     for index in 0..3_000 - ties as i64 {
@@ -51,7 +51,7 @@ fn add(chat: &mut Chat, count: usize) {
     (chat.requests, chat.received) = (0, 0);
 }
 
-/// What a look finds, and what it costs: requests and messages received.
+/// What a look finds, how many requests it sends, and how many messages it receives.
 fn look(
     chat: &mut Chat,
     position: &mut SyncPosition,
@@ -95,7 +95,7 @@ fn look_for(
 
 #[test]
 fn a_look_costs_what_is_new() {
-    // How many are new, and the requests of a sync and of a later look of `follow`.
+    // How many messages are new, then the requests of a sync and of a later look of `follow`.
     let table = [
         (0, 1, 1),
         (1, 1, 1),
@@ -120,7 +120,7 @@ fn a_look_costs_what_is_new() {
             if new == 0 {
                 assert_eq!(received, if again { 1 + 8 } else { 50 });
             }
-            // And the look after it finds nothing.
+            // The next look finds nothing.
             assert_eq!(look(&mut chat, &mut position, NO_LOOKBACK, again).0.len(), 0);
         }
     }
@@ -135,7 +135,7 @@ fn ties_at_the_position_cost_no_more_requests() {
             assert_eq!((found.len(), requests), (0, 1));
             let most = if again { ties + 8 } else { 50.max(ties + 1) };
             assert!(received <= most, "{received}");
-            // One that ties with them.
+            // A message with the same timestamp as the known ones.
             chat.add(BASE, "m0x".to_owned());
             let found = look(&mut chat, &mut position, NO_LOOKBACK, again).0;
             assert_eq!(found, ["m0x"]);
@@ -164,7 +164,7 @@ fn a_lookback_finds_what_came_late_and_nothing_twice() {
     let (mut chat, _) = known(1);
     let mut position = SyncPosition::default();
     assert_eq!(look(&mut chat, &mut position, horizon, false).0.len(), 3_000);
-    // The 40 messages of the 40 seconds before the newest, and that.
+    // The 40 messages of the 40 seconds before the newest, and the newest itself.
     assert_eq!(position.ids.len(), 41);
     assert_eq!(position.floor, Some(at(BASE - 40_000)));
     let (found, requests, received) = look(&mut chat, &mut position, horizon, false);
@@ -173,7 +173,7 @@ fn a_lookback_finds_what_came_late_and_nothing_twice() {
     chat.add(BASE - 40_001, "too late".to_owned());
     assert_eq!(look(&mut chat, &mut position, horizon, true).0, ["late"]);
     assert_eq!(look(&mut chat, &mut position, horizon, true).0.len(), 0);
-    // A longer lookback does not go behind what is known.
+    // A longer lookback does not go behind the known ids.
     let longer = Horizon { lookback: Duration::from_secs(400), ..horizon };
     assert_eq!(look(&mut chat, &mut position, longer, false).0.len(), 0);
 }
@@ -256,7 +256,7 @@ fn one_by_one_or_at_once_leads_to_the_same_position() {
     }
 }
 
-/// Looks while messages come, in time and late, and in ties: each is found once.
+/// Looks while messages come, in time and late, and with equal timestamps. Each is found once.
 #[test]
 fn every_message_is_found_once_whatever_comes_between_the_looks() {
     for seed in 0..300 {

@@ -1,4 +1,4 @@
-//! What becomes of an answer.
+//! Processes an answer.
 
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::walk::{Ask, Next, Stall};
 use crate::window::WindowId;
 
 impl<T> Pages<T> {
-    /// Takes in how a request ended.
+    /// Processes how a request ended.
     pub(super) fn take_in(&mut self, (flight, outcome): Landed) {
         flight.add_to(&mut self.stats);
         self.may_ask = true;
@@ -44,7 +44,7 @@ impl<T> Pages<T> {
         self.keep_head_start();
     }
 
-    /// The early request goes on if it is the one that the plan asks for now.
+    /// Keeps the early request if the plan asks for exactly that request now. Otherwise drops it.
     fn keep_head_start(&mut self) {
         let Some(ahead) = self.ahead.take() else { return };
         match self.plan.ask() {
@@ -62,7 +62,7 @@ impl<T> Pages<T> {
         }
     }
 
-    /// Gives a body to the plan. What stands in the way, if the server cannot be got past.
+    /// Gives a body to the plan. Returns the reason if the walk cannot get past what the server sends.
     fn read(
         &mut self,
         window: WindowId,
@@ -78,7 +78,7 @@ impl<T> Pages<T> {
                 self.chat_span = Some(Span { oldest, newest });
             }
             (ChatTime::Empty, _) => self.chat_span = None,
-            // An answer that says nothing of it takes nothing back.
+            // An answer without these times does not change what is known.
             _ => {}
         }
         for message in &mut messages {
@@ -101,7 +101,8 @@ impl<T> Pages<T> {
         Ok(outcome.stalled)
     }
 
-    /// Says which page of the chat the error is about: the one behind the last message that was read there.
+    /// Adds to the error which page of the chat failed. It is the page behind the last message that was read in
+    /// the window.
     fn at(&self, error: Error, window: WindowId) -> Error {
         match self.plan.stopped_at(window) {
             Some(cursor) => error.at(&self.chat, Some(cursor)),

@@ -1,4 +1,4 @@
-//! Each message with the checkpoint behind it, whatever has taken the stream.
+//! Each message has its checkpoint beside it, whichever combinator owns the stream.
 
 use futures_core::{FusedStream, Stream};
 use futures_util::stream::TryChunksError;
@@ -11,7 +11,7 @@ use crate::transport::scripted::{Reply, Scripted, answer};
 use crate::walk::End;
 use crate::walk::model::{CHAT, Model};
 
-/// 60 messages, of which three and three tie.
+/// 60 messages, in groups of three that share a timestamp.
 fn tied() -> Model {
     let mut model = Model::documented(60);
     for (index, message) in model.messages.iter_mut().enumerate() {
@@ -52,7 +52,7 @@ async fn chunks_and_buffers_run_ahead_of_the_stream_and_not_of_its_messages() {
     let rest = drain(&mut client.messages(CHAT).resume_from(saved.clone()).stream()).await.0;
     assert_eq!(rest, all(&tied())[25..]);
 
-    // Five are under way when the first is done.
+    // Five messages are under way when the first is done.
     let work = |next: Result<(crate::Message, Checkpoint), _>| future::ready(next.unwrap());
     let mut buffered = client.messages(CHAT).stream().with_checkpoints().map(work).buffered(5);
     let (_, behind_first) = buffered.next().await.unwrap();
@@ -103,7 +103,7 @@ async fn what_take_has_collected_is_dropped_by_an_error() {
     let mut stream = client.messages(CHAT).page_size(10).stream();
     let collected: Result<Vec<_>, _> = stream.by_ref().take(20).try_collect().await;
     assert!(collected.is_err());
-    // As the docs warn: the ten before the error count as handed out.
+    // As the docs warn, the ten messages before the error count as handed out.
     stream.resume();
     assert_eq!(drain(&mut stream).await.0, all(&tied())[10..]);
 }

@@ -1,4 +1,4 @@
-//! Laziness and cost: which requests are sent, and when.
+//! Which requests are sent, and when.
 
 use futures_util::{Stream, StreamExt};
 use tokio_test::{assert_pending, assert_ready, task};
@@ -38,7 +38,8 @@ async fn every_page_costs_one_request_and_a_full_last_one_another() {
         (119, 7, 18),
         (1_000, 1_000, 2),
         (98, 50, 2),
-        // One less than asked is full, too, until a page has shown that the cursor is not counted.
+        // A page with one message less than asked may be full, too. A later page can show that the server does
+        // not count the cursor.
         (99, 50, 3),
         (149, 50, 3),
     ] {
@@ -95,15 +96,15 @@ async fn the_last_limit_is_trimmed_to_what_may_still_come() {
     assert!(stream.next().await.is_none());
     assert_eq!(transport.count(), 2);
 
-    // As many as there are is the end of the chat, not of what was asked for.
+    // If `max_messages` is the number of messages in the chat, the end is the chat's beginning.
     let mut stream = client.messages(CHAT).page_size(200).max_messages(120).stream();
     drain(&mut stream).await;
     assert_eq!(transport.limits()[2..], [120]);
     assert_eq!(stream.end(), Some(End::ReachedMax));
     let mut stream = client.messages(CHAT).page_size(200).max_messages(121).stream();
     drain(&mut stream).await;
-    // 120 of 121: as long as no cap is known, a long answer that is short may have been cut off. A limit of 1
-    // might show nothing, if the server counts the cursor.
+    // The answer has 120 messages of 121 asked for. No cap is known, so this long answer may have been cut off.
+    // A limit of 1 might show nothing, if the server counts the cursor.
     assert_eq!(transport.limits()[3..], [121, 2]);
     assert_eq!(stream.end(), Some(End::ReachedStart));
 }
@@ -120,7 +121,7 @@ async fn since_costs_no_extra_request_and_both_bounds_are_inclusive() {
     assert_eq!(drain(&mut stream).await.0, (60..=90).rev().collect::<Vec<_>>());
     assert_eq!((transport.count(), stream.end()), (2, Some(End::ReachedSince)));
     let query = transport.urls()[1].query().unwrap().to_owned();
-    // A millisecond later, so that no reading of the cursor leaves out one of that very time.
+    // The cursor is a millisecond later. So under no reading does it leave out a message of that exact time.
     assert_eq!(query, "limit=50&beforeTime=1901&beforeId=ffffffffffffffffffffffff");
 }
 
@@ -151,7 +152,7 @@ async fn pages_grow_from_the_page_size_to_the_largest() {
     let limits = transport.limits();
     assert_eq!(limits[..6], [50, 100, 200, 400, 800, 1_000]);
     assert!(limits[6..].iter().all(|limit| *limit == 1_000));
-    // 104 pages; the last is short, but long enough to have been cut off by a cap.
+    // There are 104 pages. The last is short, but long enough that a cap may have cut it off.
     assert_eq!(limits.len(), 105);
 }
 

@@ -14,7 +14,7 @@ use crate::transport::scripted::{Reply, Scripted, answer};
 use crate::walk::End;
 use crate::walk::model::{CHAT, Model};
 
-/// The default, with waits that stay within its two minutes.
+/// The default policy, with a seed whose waits stay within its two minutes.
 fn seeded() -> RetryPolicy {
     RetryPolicy::default().jitter_seed(1)
 }
@@ -54,7 +54,7 @@ async fn ignoring_errors_does_not_spin() {
     assert_eq!((count, transport.count()), (0, 1));
 }
 
-/// Every page fails once, in turn in every way that there is.
+/// Every page fails once, in every possible way, one after another.
 #[tokio::test]
 async fn resume_goes_on_after_a_failure_of_every_page_and_at_every_byte() {
     let mut model = Model::documented(40);
@@ -179,7 +179,7 @@ async fn only_what_may_be_cured_is_retried() {
             Scripted::with_retry(seeded(), move |_, _| Reply::Status(status, None));
         let (_, errors) = drain(&mut client.messages(CHAT).stream()).await;
         match (status, retried) {
-            // Refusals count by their time.
+            // Refusals count by the time they take, not as attempts.
             (429, _) => assert!((5..15).contains(&transport.count()), "{}", transport.count()),
             (_, true) => assert_eq!(transport.count(), 10, "{status}"),
             (_, false) => assert_eq!(transport.count(), 1, "{status}"),
@@ -208,7 +208,7 @@ async fn silence_and_dripping_are_ended_by_the_timeout() {
         let (_, errors) = drain(&mut client.messages(CHAT).stream()).await;
         assert_eq!((errors[0].kind(), transport.count()), (ErrorKind::Timeout, 2));
         let times = transport.times();
-        // A minute for the attempt, and the back-off.
+        // The attempt takes a minute, and the back-off follows.
         let between = times[1] - times[0];
         assert!(between >= 60 * second && between < 61 * second, "{between:?}");
     }
@@ -258,7 +258,7 @@ async fn one_bad_message_costs_itself_alone() {
     }
 }
 
-/// A poll that finds nothing yet, then a long absence, then the answer.
+/// A poll finds nothing yet. Then nobody polls for a long time. Then the answer comes.
 #[tokio::test(start_paused = true)]
 async fn time_in_which_nobody_polls_is_not_the_server_s() {
     const AWAY: Duration = Duration::from_secs(600);
@@ -301,7 +301,7 @@ async fn an_attempt_has_all_of_its_time_from_those_who_poll() {
             let body = model.body(&model.answer(ask, number as u64).unwrap());
             match (number, drips) {
                 (0, false) => Reply::Late(95 * second, Box::new(Reply::body(body))),
-                // A piece every five seconds, ten of them, while somebody takes them.
+                // Ten pieces, one every five seconds, while somebody takes them.
                 (0, true) => Reply::in_pieces(&body, body.len().div_ceil(10), 5 * second),
                 _ => Reply::body(body),
             }
@@ -335,7 +335,7 @@ async fn whoever_polls_now_and_then_makes_no_timeout() {
         assert!(stream.next().now_or_never().is_none());
         tokio::time::advance(7 * second).await;
     }
-    // Whoever waits from now on has all of the minute but the pieces noticed in time, of which there were none.
+    // From now on, all of the minute is left but the pieces whose end was noticed in time. None was.
     let began = tokio::time::Instant::now();
     let (_, errors) = drain(&mut stream).await;
     assert_eq!((errors[0].kind(), transport.count()), (ErrorKind::Timeout, 1));
@@ -429,7 +429,7 @@ async fn a_run_of_unreadable_messages_as_long_as_the_cap_is_no_end() {
             assert_eq!(last.kind(), ErrorKind::Stalled, "cap {cap}, {page_size} a page: {last}");
             assert!(last.attempts() == 1 && last.to_string().contains("until()"), "{last}");
             assert_eq!(stream.end(), Some(End::Failed));
-            // The server has not changed, so neither has what can be done about it.
+            // The server has not changed, so the stream stalls again.
             stream.resume();
             let (messages, errors) = drain(&mut stream).await;
             assert_eq!((messages.len(), errors.last().unwrap().kind()), (0, ErrorKind::Stalled));

@@ -29,7 +29,7 @@ async fn a_look_that_finds_nothing_is_one_request_a_hundred_thousand_times() {
     assert!(tokio::time::timeout(until, stream.next()).await.is_err());
     assert_eq!(transport.count(), 1 + LOOKS);
     assert_eq!((stream.in_hand(), stream.stats().messages), (0, 1));
-    // What it says of itself, its checkpoint among it, has not grown.
+    // The stream's checkpoint has not grown.
     assert!(stream.checkpoint().to_string().len() < 250);
     let times = transport.times();
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] == SECOND));
@@ -46,7 +46,7 @@ async fn the_rest_counts_from_the_end_of_the_look_and_nothing_is_sent_but_by_a_p
         assert_eq!(index_of(&stream.next().await.unwrap().unwrap()), index);
     }
     assert!(stream.next().now_or_never().is_none());
-    // Left alone for an hour, it looks once when it is polled again.
+    // A stream that was not polled for an hour looks once when it is polled again.
     advance(3_600 * SECOND).await;
     assert_eq!(transport.count(), 1);
     assert!(stream.next().now_or_never().is_none());
@@ -205,7 +205,7 @@ async fn no_more_bodies_wait_than_a_body_may_be_long() {
         while let Some(message) = stream.next().await {
             message.unwrap();
             count += 1;
-            // The page in hand, those that wait, and the one that filled the room.
+            // The page in hand, the pages that wait, and the page that filled the room.
             assert!(stream.in_hand() <= 5 * 50, "{} {prefetch} {concurrency}", stream.in_hand());
         }
         assert_eq!(count, 5_000);

@@ -1,5 +1,5 @@
-//! Messages that cannot be read: counted, and left out where that is wished. That they are told of is tested where
-//! traces are (`tests/secrets.rs`).
+//! Messages that cannot be read are counted, and left out on request. The test of their trace events is with
+//! the other trace tests (`tests/secrets.rs`).
 
 use futures_core::FusedStream;
 use futures_util::{Stream, StreamExt};
@@ -12,7 +12,7 @@ use crate::transport::scripted::{Reply, Scripted};
 use crate::walk::End;
 use crate::walk::model::CHAT;
 
-/// Three pages of three; what has no text is unreadable.
+/// Three pages of three messages. A message without text is unreadable.
 fn pages() -> Client {
     let body = |from: i64, texts: [&str; 3]| {
         let message = |(index, text): (usize, &&str)| {
@@ -68,14 +68,15 @@ async fn skipped_they_do_not_come_and_nothing_else_changes() {
         assert_eq!(texts, ["three", "two", "one"]);
         assert_eq!((stream.stats().messages, stream.stats().malformed), (3, 6));
         assert_eq!((stream.end(), stream.in_hand()), (Some(End::ReachedStart), 0));
-        // The checkpoint has passed over those behind the last.
+        // The checkpoint has passed the unreadable messages behind the last readable one.
         assert_eq!(stream.checkpoint().cursor().unwrap().id, "m1");
 
         let mut at_once = query.clone().stream();
         at_once.next().await.unwrap().unwrap();
-        // One of this page; with `prefetch` there wait three unreadable ones, and one among two of them.
+        // One message of this page is left. With `prefetch`, the next pages wait: three unreadable messages,
+        // then a readable one between two unreadable ones.
         assert_eq!(at_once.in_hand(), if prefetch == 0 { 1 } else { 2 });
-        // It costs its place among the most that are wished for.
+        // An unreadable message counts towards `max_messages`.
         let count = query.max_messages(3).stream().count().await;
         assert_eq!(count, 2);
     }
@@ -102,7 +103,7 @@ async fn pages_leave_them_out_and_count_them_too() {
             assert!(page.malformed.is_empty());
             sizes.push(page.messages.len());
         }
-        // A page of nothing but those is no page.
+        // A page of only unreadable messages is not handed out.
         assert_eq!(sizes, [2, 1]);
         assert_eq!((readable.stats().messages, readable.stats().malformed), (3, 6));
         assert_eq!(readable.checkpoint(), all.checkpoint());
@@ -128,8 +129,8 @@ async fn an_error_says_behind_which_message_its_page_stood() {
 #[tokio::test]
 async fn no_made_up_cursor_is_in_an_error() {
     let body = r#"{"messages":[{"_id":"b","timestamp":9}],"minTime":1,"maxTime":9}"#;
-    // How many requests are answered, all alike, before one fails: the first of a walk asks before a time and an id
-    // that are made up, and so may one that is to tell whether a page brought nothing new for good.
+    // How many requests get the same answer before one fails. Some requests have a cursor that is made up: the
+    // first of a walk, and one that confirms that nothing new follows.
     for answered in 0..4 {
         for until in [None, Some(Timestamp::from_millis(10))] {
             let (client, transport) = Scripted::new(move |_, number| match number {

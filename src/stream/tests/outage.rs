@@ -1,4 +1,4 @@
-//! Servers that are away for a while, and connections that close at the wrong moment.
+//! Servers that do not answer for a while, and connections that close at the wrong moment.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn ten_seconds_without_a_connection_cost_no_walk_whatever_the_jitter() {
             match number {
                 0 => answer(&model, ask, number),
                 _ if is_over => answer(&model, ask, number),
-                // Every connection closes, those that are new as well.
+                // Every connection closes, a new one too.
                 _ => Reply::Closed,
             }
         });
@@ -80,7 +80,7 @@ async fn a_connection_that_always_closes_is_sent_once_more_an_attempt_and_no_oft
     }
 }
 
-/// What was sent again has the time of its attempt, not more.
+/// A request that is sent again has the time left of its attempt, not more.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_sent_again_at_once_gets_what_is_left_of_its_attempt() {
     let second = Duration::from_secs(1);

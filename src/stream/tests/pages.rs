@@ -1,4 +1,4 @@
-//! The same methods at page grain.
+//! The stream's methods, for whole pages.
 
 use futures_core::FusedStream;
 use futures_util::{Stream, StreamExt};

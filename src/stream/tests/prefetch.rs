@@ -1,4 +1,4 @@
-//! Pages asked for early: how many, in what order, and what becomes of a wrong guess.
+//! Pages asked for early: how many, in what order, and what happens after a wrong guess.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::walk::model::{CHAT, Model};
 
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Lets everything that can be had without waiting arrive.
+/// Takes the next message, so that everything that needs no waiting arrives.
 async fn settle(stream: &mut crate::MessageStream) -> Option<usize> {
     stream.next().await.map(|message| index_of(&message.unwrap()))
 }
@@ -25,7 +25,7 @@ async fn at_most_so_many_pages_wait() {
         assert_eq!(transport.count(), 0);
         for handed_out in 1..=100 {
             settle(&mut stream).await;
-            // One page in hand, and those that wait.
+            // One page in hand, and the pages that wait.
             let pages = (handed_out - 1) / 10 + 1 + prefetch;
             assert!(transport.count() <= pages, "{} of {pages}", transport.count());
             assert!(stream.in_hand() <= 10 * (prefetch + 1));
@@ -67,7 +67,7 @@ async fn the_next_request_leaves_when_the_first_message_has_arrived() {
     assert_eq!((messages, errors.len(), stream.stats().discarded), (expected, 0, 0));
     assert_eq!(transport.count(), 6);
     let times = transport.times();
-    // Before the first answer nothing is known of the chat.
+    // Nothing is known of the chat before the first answer.
     let page = times[1] - times[0];
     assert!(page > 10 * PAUSE, "{page:?}");
     assert!(times[2] - times[1] <= 4 * PAUSE, "{times:?}, a page takes {page:?}");
@@ -111,7 +111,7 @@ async fn no_head_start_while_its_page_would_be_one_too_many() {
         let (client, transport) = Scripted::new(slow(Model::documented(400)));
         let mut stream = client.messages(CHAT).page_size(20).prefetch(prefetch).stream();
         for handed_out in 1..=300_usize {
-            // Time for much of a page to arrive while there are messages in hand.
+            // Enough time for much of a page to arrive while there are messages in hand.
             tokio::time::sleep(10 * PAUSE).await;
             settle(&mut stream).await;
             let pages = handed_out.div_ceil(20) + prefetch;
@@ -164,7 +164,7 @@ async fn the_checkpoint_does_not_run_ahead() {
         assert_eq!(cursor.timestamp.as_millis(), 1_000 + 10 * (60 - handed_out));
     }
     let checkpoint = stream.checkpoint();
-    // Dropping it abandons what is under way.
+    // Dropping the stream aborts what is under way.
     assert!(stream.next().now_or_never().is_some());
     drop(stream);
     let mut rest = client.messages(CHAT).resume_from(checkpoint).stream();

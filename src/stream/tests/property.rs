@@ -1,5 +1,5 @@
-//! The whole stream against the model, through many histories: interrupted and resumed anywhere, with and
-//! without prefetch, in bodies that arrive in pieces.
+//! The whole stream against the model, through many histories. It is interrupted and resumed anywhere, with and
+//! without prefetch, and its bodies arrive in pieces.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::transport::scripted::{Reply, Scripted};
 use crate::walk::model::{CHAT, Model, SESSION};
 use crate::walk::{Bounds, End, oracle};
 
-/// How many histories are gone through for each property.
+/// How many histories are tested for each property.
 const HISTORIES: u64 = 1_000;
 
 /// The model's server, whose bodies arrive in pieces of any size.
@@ -51,12 +51,12 @@ fn query(client: &Client, bounds: &Bounds) -> Messages {
     query
 }
 
-/// What came out, in order, and how the walk ended: `None` for one that stalled.
+/// What the streams handed out, in order, and how the walk ended: `None` for a walk that stalled.
 #[derive(Debug, PartialEq, Eq)]
 struct Walked {
     messages: Vec<usize>,
     end: Option<End>,
-    /// What the last of its streams has cost.
+    /// The cost of the last stream.
     stats: Stats,
 }
 
@@ -110,21 +110,21 @@ async fn walk_through(query: Messages) -> Walked {
     walked
 }
 
-/// Nothing twice, nothing out of order, and no end with a message missing.
+/// Checks that no message comes twice or out of order, and that no end comes with a message missing.
 fn check(model: &Model, bounds: &Bounds, walked: &Walked) {
     if let Err(why) = oracle::check(model, bounds, &walked.messages, walked.end) {
         panic!("{why}, seed {}\n{bounds:?}\n{model:?}\n{walked:?}", model.seed);
     }
 }
 
-/// Whether the server answers a request otherwise when other requests came before it.
+/// Whether the server answers a request differently after other requests.
 fn depends_on_order(model: &Model) -> bool {
     matches!(model.rules.page_order, PageOrder::Shuffled(_))
         || matches!(model.rules.tie_order, TieOrder::Shuffled(_))
         || model.rules.empty_answer.is_some()
 }
 
-/// What came out, without what nobody can say of whether it lies within bounds of time.
+/// The messages handed out, without those of which nothing tells whether they lie within the bounds of time.
 fn certain(model: &Model, bounds: &Bounds, walked: &Walked) -> Vec<usize> {
     let bounded = bounds.since.is_some() || bounds.until.is_some();
     let mut messages = walked.messages.clone();
@@ -133,7 +133,7 @@ fn certain(model: &Model, bounds: &Bounds, walked: &Walked) -> Vec<usize> {
     messages
 }
 
-/// A walk over this server hands out the same whatever its page size, if it comes to an end.
+/// A seeded server and query. A walk that comes to an end hands out the same messages whatever its page size.
 fn seeded(seed: u64) -> (Model, Bounds) {
     let model = Model::seeded(seed);
     let bounds = Bounds { max_messages: None, ..model.seeded_bounds() };
@@ -146,7 +146,7 @@ async fn prefetch_and_growth_change_nothing_of_what_comes_out() {
     for seed in 0..HISTORIES {
         let (model, mut bounds) = seeded(seed);
         let depends_on_order = depends_on_order(&model);
-        // Which of those that tie are the last would be left to the server.
+        // With `max_messages`, the server would decide which messages of one timestamp are the last.
         if !depends_on_order && !matches!(model.rules.tie_order, TieOrder::ShuffledByLimit(_)) {
             bounds.max_messages = model.seeded_bounds().max_messages;
         }
@@ -159,7 +159,7 @@ async fn prefetch_and_growth_change_nothing_of_what_comes_out() {
             check(&model, &plain_bounds, &early);
             if !depends_on_order {
                 assert_eq!((&early.messages, early.end), (&plain.messages, plain.end), "{why}");
-                // Only requests that were a wrong guess are more than without prefetch.
+                // Prefetch sends more requests only where its guess was wrong.
                 let requests = early.stats.requests - early.stats.discarded;
                 assert_eq!(requests, plain.stats.requests, "{why}");
             }
@@ -189,19 +189,19 @@ async fn stopped_anywhere_and_resumed_the_union_is_exact() {
     for seed in 0..HISTORIES {
         let (mut model, bounds) = seeded(seed);
         if bounds.bot_session.is_some() && !model.all_readable() {
-            // A checkpoint knows nothing of other sessions' messages, so it could not tell how far behind
+            // A checkpoint does not know the messages of other sessions. So it could not tell how far behind
             // them a message without a place stands.
             model.rules.session_filter = SessionFilter::BothApply;
         }
         if model.rules.cursor_reading.orders_by_id() {
-            // Among equal timestamps a keyset goes by an order that only its pages show: on any other
-            // page, the middle of a group is no place to go on from.
+            // A keyset orders equal timestamps in a way that only its pages show. If the pages have another
+            // order, a walk cannot go on from the middle of a group.
             model.rules.page_order = PageOrder::Ascending;
         }
         let mut rng = Rng::with_seed(seed);
         let longest = *[1, 3, 40].get(rng.usize(..3)).unwrap();
         let mut walked = Walked::nothing();
-        // Stopped before the first poll, too.
+        // The stream is also stopped before the first poll.
         let mut checkpoint = query(&serve(&model), &bounds).stream().checkpoint();
         loop {
             let line = checkpoint.to_string();

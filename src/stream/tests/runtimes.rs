@@ -1,4 +1,4 @@
-//! Streams that outlive the runtime they were begun in.
+//! Streams that outlive the runtime in which they were begun.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::transport::scripted::{Reply, Scripted, answer};
 use crate::walk::End;
 use crate::walk::model::{CHAT, Model};
 
-/// With a clock that stands still until everything waits.
+/// A runtime whose clock stands still until everything waits.
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
 
-/// Polls as often as it takes for a request to get as far as it can.
+/// Polls until the request has got as far as it can.
 fn poll_for_a_while(runtime: &Runtime, stream: MessageStream) -> MessageStream {
     runtime.block_on(async {
         let mut stream = task::spawn(stream);
@@ -39,7 +39,7 @@ fn poll_outside(stream: MessageStream) -> (MessageStream, Error) {
     (stream.into_inner(), error)
 }
 
-/// How far the second page has got when its runtime goes.
+/// How far the second page has got when its runtime ends.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Sending,
@@ -49,7 +49,7 @@ enum Stage {
 
 const STAGES: [Stage; 3] = [Stage::Sending, Stage::Reading, Stage::Waiting];
 
-/// A stream that has handed out its first page in a runtime, and is that far with the second.
+/// A stream that has handed out its first page in a runtime, and has got this far with the second page.
 fn begun(
     runtime: &Runtime,
     stage: Stage,
@@ -88,7 +88,8 @@ fn what_was_under_way_is_begun_anew_in_another_runtime() {
             assert_eq!(stream.end(), Some(End::ReachedStart));
             let (stats, urls) = (stream.stats(), transport.urls());
             assert_eq!(stats.requests, urls.len() as u64);
-            // The page that was under way once more, and with it the one asked for ahead of it, if any was.
+            // The page that was under way is asked for once more. So is the page asked for early, if there was
+            // one.
             assert_eq!(urls.iter().filter(|url| **url == urls[1]).count(), 2, "{stage:?}");
             assert!(urls.len() <= 5, "{stage:?}, prefetch {prefetch}: {} requests", urls.len());
         }

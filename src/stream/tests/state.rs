@@ -1,4 +1,4 @@
-//! What a stream says of itself, and what happens when it is left alone or dropped.
+//! What a stream reports about itself, and what happens when it is left alone or dropped.
 
 use std::time::Duration;
 
@@ -132,7 +132,7 @@ async fn what_cannot_be_asked_is_one_error_and_no_request() {
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::InvalidRequest, 0), "{what}");
         assert!(error.to_string().contains(what), "{what}: {error}");
         assert!(stream.is_terminated());
-        // There is nothing that could be asked again.
+        // Nothing could be asked again.
         stream.resume();
         assert!(stream.next().await.is_none(), "{what}");
         assert_eq!(stream.end(), Some(End::Failed));
@@ -173,7 +173,7 @@ async fn a_dropped_next_loses_nothing_and_sends_nothing_twice() {
     let mut stream = client.messages(CHAT).page_size(10).stream();
     let (mut messages, mut dropped) = (Vec::new(), 0);
     loop {
-        // Given up at every await point: each poll is a future of its own.
+        // The future is dropped at every await point: each poll makes a new one.
         match stream.next().now_or_never() {
             Some(Some(message)) => messages.push(index_of(&message.unwrap())),
             Some(None) => break,

@@ -17,7 +17,8 @@ fn the_request_after_next_is_foreseen_only_where_it_may_come() {
     let (walk, ask) = on_its_way(bounds(20));
     let foreseen = walk.foresee(&ask, &first(4_000)).unwrap();
     assert_eq!(foreseen, Ask { limit: 20, cursor: Some(first(4_000)), bot_session: false });
-    // The chat's first message ends it; one at the cursor's time or newer is no next cursor.
+    // After the chat's first message nothing follows. A message at the cursor's time or newer is not the next
+    // cursor.
     assert!(walk.foresee(&ask, &first(1_001)).is_some());
     for millis in [999, 1_000, 5_000, 5_001] {
         assert_eq!(walk.foresee(&ask, &first(millis)), None, "{millis}");
@@ -36,7 +37,7 @@ fn the_request_after_next_is_foreseen_only_where_it_may_come() {
     let (walk, ask) = on_its_way(Bounds { max_page_size: 70, ..bounds(20) });
     assert_eq!((ask.limit, walk.foresee(&ask, &first(4_000)).unwrap().limit), (40, 70));
 
-    // Before the first answer nothing is known of the chat.
+    // Nothing is known of the chat before the first answer.
     let walk = Walk::new(bounds(20), Position::default());
     assert_eq!(walk.foresee(&walk.ask(), &first(4_000)), None);
 }
@@ -76,7 +77,7 @@ fn a_page_of_nothing_but_what_is_newer_than_until_is_widened() {
     let page = [&[key(5_000, "a")], &too_new[..]].concat();
     let verdict = told.verdict(&page, at(1_000));
     assert_eq!((verdict.kept, verdict.next), (Kept::Only(vec![0]), Next::Ask));
-    // A longer page than usual was for that once.
+    // Only that one request had a longer page than usual.
     assert_eq!(told.asks_for(), (2, 5_000, "a".into()));
 }
 
@@ -86,7 +87,7 @@ fn a_chat_that_began_after_until_ends_at_once() {
     let too_new = [key(1_000, "a")];
     assert_eq!(Told::new(until.clone()).hears(&too_new, at(1_000)), REACHED_START);
     assert_eq!(Told::new(until.clone()).hears(&[], at(i64::MAX)), REACHED_START);
-    // Where that is not certain, the very time is asked for.
+    // If the end is not certain, the walk asks at exactly that time.
     let mut told = Told::new(until);
     assert_eq!(told.hears(&too_new, ChatTime::Unknown), Next::Ask);
     assert_eq!(told.asks_for(), (50, 999, "z".repeat(24)));
@@ -117,7 +118,7 @@ fn more_is_asked_for_than_may_have_been_handed_out_of_one_time() {
         assert_eq!(told.hears(&handed_out[30..35], at(1_000)), Next::Ask);
     }
     assert_eq!(told.asks_for(), (72, 1_001, "f".repeat(24)));
-    // As many again at the chat's beginning, to confirm that it is one.
+    // The walk asks for as many again at the chat's beginning, to confirm the end.
     assert_eq!(told.hears(&[], at(1_000)), Next::Ask);
     assert_eq!(told.asks_for(), (140, 5_000, "f".repeat(24)));
 }

@@ -19,7 +19,7 @@ fn a_keyset_needs_no_widening() {
     let rules = Rules { cursor_reading, ..Rules::default() };
     let walked = walk_model(bounds(4), &around_a_group(rules.clone(), 2, 20, 0));
     assert_eq!((walked.count, walked.limits()), (22, vec![4; 6]));
-    // At the chat's beginning it looks once for what may have been counted and left out.
+    // At the chat's beginning, the walk asks once more for messages that may have been counted and left out.
     let walked = walk_model(bounds(4), &tied(rules, 20));
     assert_eq!((walked.count, walked.limits()), (20, vec![4, 4, 4, 4, 4, 4, 40]));
 }
@@ -46,7 +46,7 @@ fn a_group_larger_than_the_cap_is_stalled_where_it_stands() {
     let walked = walk_model(bounds(5), &model);
     assert_eq!(walked.next, Next::Stalled(Stall::Ties));
     assert_eq!(walked.position.timestamp().unwrap().as_millis(), model.messages[1].time);
-    // A cap lets one more than the cursor be seen, at each of the sizes asked for.
+    // Under the cap, an answer shows one message more than the cursor, at each size asked for.
     assert!((5..=7).contains(&walked.count) && walked.asks.len() < 20, "{walked:?}");
 }
 

@@ -3,7 +3,7 @@
 use super::super::PageLength;
 use super::*;
 
-/// A walk whose last message handed out is `m` of 5,000, with one behind it that cannot be placed.
+/// A walk whose last message handed out is `m` of 5,000. A message without a place follows it.
 fn behind_m() -> Told {
     Told::behind(bounds(50), &[Key::Unplaced(7), key(5_000, "m")])
 }
@@ -21,7 +21,7 @@ fn everything_that_is_dropped_is_counted() {
     ];
     let verdict = told.verdict(&keys, at(1_000));
     assert_eq!((verdict.kept, verdict.duplicates), (Kept::Only(vec![0]), 5));
-    // What is there twice was counted once.
+    // A message that came twice was counted once.
     assert_eq!(told.0.server.page_length, PageLength::Capped(5));
 }
 
@@ -34,7 +34,7 @@ fn one_text_sent_again_is_not_two() {
 
 #[test]
 fn the_same_text_further_back_is_another_message() {
-    // Behind the next older time nothing can be what was handed out at 5,000.
+    // A message beyond the next older time cannot be the one that was handed out at 5,000.
     let keys =
         [key(2_000, "a"), Key::Unplaced(7), key(3_000, "b"), key(4_000, "c"), Key::Unplaced(7)];
     let verdict = behind_m().verdict(&keys, at(1_000));

@@ -1,4 +1,4 @@
-//! A `limit` that the server refuses; its rows of the table.
+//! A `limit` that the server refuses. These are its rows of the table.
 
 use super::*;
 use crate::testing::rulebook::{CursorReading, LimitReading};
@@ -19,12 +19,12 @@ fn a_refused_limit_of_the_caller_s_is_the_caller_s_to_hear_of() {
     for status in STATUSES {
         assert_eq!(told.is_refused(status), None);
     }
-    // Another status says nothing of the limit.
+    // Other statuses say nothing about the limit.
     assert_eq!(told.hears(&run(5_000, 50), at(1_000)), Next::Ask);
     for status in [401, 404, 414, 429, 500] {
         assert_eq!((told.asks().limit, told.is_refused(status)), (100, None), "{status}");
     }
-    // Nor does any once so much has been answered.
+    // After the server has answered this many, no status says anything about the limit.
     assert_eq!(told.hears(&run(4_000, 100), at(1_000)), Next::Ask);
     assert_eq!((told.asks().limit, told.is_refused(400)), (200, Some(Next::Ask)));
     assert_eq!((told.asks().limit, told.is_refused(400)), (100, None));
@@ -38,7 +38,8 @@ fn a_refused_page_is_asked_for_as_long_as_the_longest_that_was_answered() {
         let limits = walked.limits();
         assert_eq!(limits[..4], [50, 100, 200, 100]);
         assert!(limits[4..].iter().all(|limit| *limit == 100), "{limits:?}");
-        // ⌈1,850 / 100⌉ behind the first two, the one that was refused, and one because the last page held 50.
+        // ⌈1,850 / 100⌉ requests after the first two, the refused one, and one more because the last page held
+        // 50.
         assert_eq!(limits.len(), 23);
     }
 }
@@ -52,7 +53,8 @@ fn a_refused_widening_goes_half_the_way_back() {
         assert!(matches!(told.goal(), Goal::Widen(_)));
         assert_eq!((told.asks().limit, told.is_refused(422)), (limit, Some(Next::Ask)));
     }
-    // No smaller one can show more than the 51 that are held. Is there anything older at all?
+    // No smaller limit can show more than the 51 messages held. The walk checks whether there is anything
+    // older.
     assert!(matches!(told.goal(), Goal::AtStart { .. }));
     assert_eq!(told.hears(&[key(1_000, "a")], at(1_000)), refused(52, 422));
 }
@@ -98,7 +100,7 @@ fn a_refused_look_beyond_goes_half_the_way_back_and_is_stalled_at_last() {
 
 #[test]
 fn a_refused_confirmation_is_stalled() {
-    // More have been handed out of one time than one page holds, of a server that gives as many as asked.
+    // More messages of one time have been handed out than one page holds. The server gives as many as asked.
     let held = group(5_000, "m", 100);
     let mut told = Told::new(bounds(50));
     for keys in [&run(9_000, 50)[..], &held[50..], &held[..50], &held[70..]] {
@@ -117,7 +119,7 @@ fn ties_are_read_as_far_as_the_largest_limit_goes() {
                 let model = around_a_group(rules, 40, tied, 60);
                 let walked = walk_model(growing(), &model);
                 assert_eq!(walked.outcome(), (100 + tied, REACHED_START), "{status} {tied}");
-                // Without growth, too.
+                // The same without growing pages.
                 let walked = walk_model(bounds(50), &model);
                 assert_eq!(walked.outcome(), (100 + tied, REACHED_START), "{status} {tied}");
             }
@@ -135,9 +137,11 @@ fn more_ties_than_the_largest_limit_shows_are_stalled_by_the_size_refused() {
                 panic!("{walked:?}");
             };
             assert!((101..=103).contains(&limit) && by == status, "{limit} {by}");
-            // The newer ones, and as many as one answer may hold; the cursor, too, where it was another one.
+            // The newer messages, and as many as one answer may hold. The cursor comes on top if it was another
+            // message.
             assert!((160..=161).contains(&walked.count), "{}", walked.count);
-            // Where it stopped: advice to begin again before it skips what is of that very time alone.
+            // The position at which it stopped. The advice is to begin again before that time, which skips only
+            // messages of exactly that time.
             let stopped = walked.position.timestamp().unwrap().as_millis();
             assert_eq!(stopped, model.messages[40].time);
         }
@@ -146,7 +150,7 @@ fn more_ties_than_the_largest_limit_shows_are_stalled_by_the_size_refused() {
 
 #[test]
 fn a_limit_trimmed_to_one_message_leaves_room_for_the_cursor() {
-    // One may still come, but the server counts the cursor, and refuses more than a page's size.
+    // One more message may come, but the server counts the cursor and refuses more than a page's size.
     let cursor_reading = CursorReading::CountsTheCursor;
     let rules = Rules { cursor_reading, ..refusing(20, 422) };
     let walked =
@@ -157,7 +161,7 @@ fn a_limit_trimmed_to_one_message_leaves_room_for_the_cursor() {
 
 #[test]
 fn a_refused_widening_behind_until_asks_for_the_very_time() {
-    // 130 that tie stand a millisecond behind `until`, where the first page is asked for.
+    // 130 messages share the time a millisecond after `until`, where the first page is asked for.
     let model = around_a_group(refusing(100, 400), 40, 130, 60);
     let until = Timestamp::from_millis(model.messages[40].time - 1);
     let walked = walk_model(Bounds { until: Some(until), ..bounds(50) }, &model);

@@ -1,14 +1,14 @@
-//! The table of transitions in `DESIGN.md`, one test for each row, of its name: whatever the goal, and where a page
-//! or a longer answer is asked for.
+//! The table of transitions in `DESIGN.md`, one test for each row, with the row's name. These rows are for any
+//! goal, and for requests of a page or of a longer answer.
 
 use super::*;
 
-/// Behind one message of 5,000, with pages of 10.
+/// A walk behind one message of 5,000, with pages of 10.
 pub(super) fn behind_one() -> Told {
     Told::behind(bounds(10), &[key(5_000, "m")])
 }
 
-/// The same, while the end is being confirmed.
+/// The same walk while it confirms the end.
 pub(super) fn confirming() -> Told {
     let mut told = behind_one();
     assert_eq!(told.hears(&[], ChatTime::Unknown), Next::Ask);
@@ -16,7 +16,8 @@ pub(super) fn confirming() -> Told {
     told
 }
 
-/// Behind three of 5,000 in a chat of which nothing is known; one comes again, and then the end is confirmed.
+/// A walk behind three messages of 5,000, in a chat of which nothing is known. One message comes again, and
+/// then the walk confirms the end.
 pub(super) fn confirming_three() -> (Told, Vec<Key>) {
     let three = group(5_000, "m", 3);
     let mut told = Told::behind(bounds(10), &three);
@@ -25,7 +26,7 @@ pub(super) fn confirming_three() -> (Told, Vec<Key>) {
     (told, three)
 }
 
-/// The chat is said to begin at 1,000, but nothing older than 5,000 comes.
+/// The server says that the chat begins at 1,000, but nothing older than 5,000 comes.
 pub(super) fn at_start() -> Told {
     let mut told = behind_one();
     for _ in 0..2 {
@@ -35,7 +36,7 @@ pub(super) fn at_start() -> Told {
     told
 }
 
-/// There is a message of 1,000.
+/// The same walk after it has found a message of 1,000.
 pub(super) fn beyond() -> Told {
     let mut told = at_start();
     assert_eq!(told.hears(&[key(1_000, "a")], at(1_000)), Next::Ask);
@@ -83,7 +84,7 @@ fn a_chat_that_goes_on_behind_the_first_request_is_asked_for_from_there() {
     let all = [key(1_000, "a"), key(latest.as_millis(), "b")];
     let verdict = walk.receive(&walk.ask(), answer(&all));
     assert_eq!((verdict.kept, verdict.next), (Kept::AllAsTheyCame, REACHED_START));
-    // What came just now is no part of what `until` asks for.
+    // The chat's newest messages are not within `until`.
     let until = Some(FAR_FUTURE);
     let mut walk = Walk::new(Bounds { until, ..bounds(10) }, Position::default());
     assert_eq!(walk.receive(&walk.ask(), answer(&old)).next, REACHED_START);
@@ -108,17 +109,17 @@ fn something_new_down_to_the_start_is_the_end() {
 
 #[test]
 fn something_new_down_to_the_start_that_may_be_cut_off_asks_for_the_next_page() {
-    // As many as asked, or as many as the documented default.
+    // As many messages as asked, or as many as the documented default.
     for (page_size, count) in [(10, 10), (60, 50), (60, 59)] {
         let mut told = Told::new(bounds(page_size));
         assert_eq!(told.hears(&run(1_000, count), at(1_000)), Next::Ask);
         assert_eq!(told.goal(), Goal::Page);
         assert_eq!(told.asks_for(), (page_size, 1_000, "r1000".into()));
     }
-    // Behind a cursor, one less: it may have been counted.
+    // Behind a cursor, one message less is enough, because the cursor may have been counted.
     let mut told = Told::behind(bounds(10), &[key(5_000, "m")]);
     assert_eq!(told.hears(&run(1_000, 9), at(1_000)), Next::Ask);
-    // As many as the server has shown to be all it gives.
+    // As many messages as the cap that the server has shown.
     let mut told = Told::behind(bounds(10), &[key(5_000, "m")]);
     assert_eq!(told.hears(&run(4_000, 7), at(1_000)), Next::Ask);
     assert_eq!(told.hears(&run(1_000, 7), at(1_000)), Next::Ask);
@@ -129,10 +130,10 @@ fn something_new_down_to_the_start_that_may_be_cut_off_asks_for_the_next_page() 
 fn something_new_asks_for_the_next_page() {
     let mut told = Told::new(Bounds { max_page_size: 15, ..bounds(10) });
     assert_eq!(told.hears(&run(5_000, 10), at(1_000)), Next::Ask);
-    // Twice as many, up to the most.
+    // The limit doubles, up to the largest page size.
     assert_eq!((told.goal(), told.asks_for()), (Goal::Page, (15, 5_000, "r5000".into())));
     assert_eq!(told.hears(&run(4_000, 14), at(1_000)), Next::Ask);
-    // As many as came, and not less than the page size.
+    // The limit falls to the number of messages that came, but not below the page size.
     assert_eq!((told.goal(), told.asks_for()), (Goal::Page, (14, 4_000, "r4000".into())));
     assert_eq!(told.hears(&run(3_000, 2), at(1_000)), Next::Ask);
     assert_eq!((told.goal(), told.asks_for()), (Goal::Page, (10, 3_000, "r3000".into())));
@@ -145,7 +146,7 @@ fn something_new_of_a_group_that_was_too_large_is_widened_on() {
     assert_eq!(told.hears(&all[30..], at(1_000)), Next::Ask);
     assert_eq!(told.goal(), widen(22, 10, Stall::Ties));
     assert_eq!(told.hears(&[&all[18..29], &all[30..]].concat(), at(1_000)), Next::Ask);
-    // Twice what has been seen of it.
+    // The limit is twice the number seen of the group.
     assert_eq!(told.goal(), widen(44, 21, Stall::Ties));
     let rest = [&run(4_000, 5)[..], &all].concat();
     assert_eq!(told.hears(&rest, at(1_000)), Next::Ask);
@@ -165,7 +166,7 @@ fn nothing_new_as_long_as_asked_is_widened() {
     assert_eq!(told.hears(&held[1..], at(1_000)), Next::Ask);
     assert_eq!(told.goal(), widen(22, 10, Stall::Ties));
     assert_eq!(told.asks_for(), (22, 5_000, "m00000".into()));
-    // One less may be as long as asked, too: the cursor is counted and then left out.
+    // An answer with one message less may be as long as asked, too, if the cursor is counted and then left out.
     let mut told = Told::behind(bounds(10), &held[1..]);
     assert_eq!(told.hears(&held[2..], at(1_000)), Next::Ask);
     assert_eq!(told.goal(), widen(20, 9, Stall::Ties));
@@ -187,7 +188,7 @@ fn nothing_new_and_the_chat_further_back_is_widened_once() {
 fn nothing_new_widened_and_the_chat_further_back_is_asked_for_at_the_start() {
     let told = at_start();
     assert_eq!(told.asks_for(), (10, 1_001, "f".repeat(24)));
-    // A millisecond later would be the cursor's own time.
+    // One millisecond later would be the cursor's own time.
     let mut told = Told::behind(bounds(10), &[key(1_001, "m")]);
     for _ in 0..2 {
         assert_eq!(told.hears(&[], at(1_000)), Next::Ask);
@@ -199,7 +200,7 @@ fn nothing_new_widened_and_the_chat_further_back_is_asked_for_at_the_start() {
 fn nothing_new_with_the_start_reached_is_the_end() {
     let held = group(5_000, "m", 3);
     assert_eq!(Told::behind(bounds(10), &held).hears(&held[1..], at(5_000)), REACHED_START);
-    // Nothing older than `until` is in the chat.
+    // The chat has nothing older than `until`.
     let until = Some(Timestamp::from_millis(999));
     let mut told = Told::new(Bounds { until, ..bounds(10) });
     assert_eq!(told.hears(&[key(1_000, "a")], at(1_000)), REACHED_START);
@@ -223,7 +224,7 @@ fn an_empty_chat_is_the_end() {
 
 #[test]
 fn an_empty_chat_behind_until_is_confirmed() {
-    // What is a millisecond newer may have been counted and left out.
+    // Messages a millisecond newer may have been counted and left out.
     let until = Some(Timestamp::from_millis(5_000));
     let mut told = Told::new(Bounds { until, ..bounds(10) });
     assert_eq!(told.hears(&[], ChatTime::Empty), Next::Ask);
@@ -236,9 +237,9 @@ fn a_chat_called_empty_after_messages_is_confirmed_before_it_is_believed() {
     let mut told = behind_one();
     assert_eq!(told.hears(&[], ChatTime::Empty), Next::Ask);
     assert!(matches!(told.goal(), Goal::Confirm(_)));
-    // It was cleared.
+    // The chat was cleared.
     assert_eq!(told.hears(&[], ChatTime::Empty), REACHED_START);
-    // It was not: one answer was wrong.
+    // The chat was not cleared: one answer was wrong.
     let mut told = behind_one();
     assert_eq!(told.hears(&[], ChatTime::Empty), Next::Ask);
     assert_eq!(told.hears(&run(4_000, 3), at(4_000)), REACHED_START);

@@ -1,4 +1,5 @@
-//! A walk through one bot session, whose server combines the filters or not; its rows of the table.
+//! A walk through one bot session. The server combines the filters or does not. These are its rows of the
+//! table.
 
 use super::super::SessionFilter as KeptBy;
 use super::*;
@@ -72,7 +73,7 @@ fn a_session_whose_filter_or_cursor_is_ignored_is_filtered_by_the_walk() {
         let mut told = Told::behind(session(10), &[key(5_000, "m")]);
         assert_eq!(told.hears_of_session(&keys), Next::Ask);
         assert!(told.filters_for_itself());
-        // From then on it is a walk through the whole chat.
+        // From then on, the walk goes through the whole chat.
         let page = run(1_000, 5);
         assert_eq!(told.verdict_in_session(&page, &[true; 5], at(1_000)).next, REACHED_START);
     }

@@ -71,7 +71,8 @@ fn an_empty_answer_in_the_middle_or_at_first() {
         let rules = Rules { empty_answer: Some(number), ..Rules::default() };
         let walked = walk_model(bounds(50), &Model::with(rules, 500));
         assert_eq!(walked.outcome(), (500, REACHED_START), "{number}");
-        // Asked again, and no oftener: for more than ever before. The end is confirmed.
+        // After the empty answer, the walk asks once for more than ever before. Later, one request confirms the
+        // end.
         let limits = walked.limits();
         assert!(limits.len() <= 13, "{limits:?}");
         assert_eq!(limits[number as usize + 1], 100);
@@ -91,7 +92,8 @@ fn min_time_false_after_messages() {
 
 #[test]
 fn a_chat_that_is_cleared_during_the_walk() {
-    // With and without ties at the start, whatever is said of its beginning then, and whenever it happens.
+    // The chat is cleared with and without equal timestamps at its start, whatever the server then says of the
+    // start, and at any request.
     for tied in [1, 3, 120] {
         for min_time in [MinTime::Stated, MinTime::Null] {
             let whole = around_a_group(Rules { min_time, ..Rules::default() }, 0, tied, 200);
@@ -159,7 +161,8 @@ fn a_chat_in_microseconds_or_behind_the_year_9999() {
             }
             let walked = walk_model(bounds(page_size), &model);
             assert_eq!(walked.outcome(), (130, REACHED_START), "{first} {page_size}");
-            // One in vain; and one more, because a page of more than 50 may have been cut off.
+            // One request brings nothing. One more is sent because a page of more than 50 may have been cut
+            // off.
             let requests = 130_usize.div_ceil(page_size as usize) + 1;
             assert_eq!(walked.asks.len(), requests + usize::from(page_size == 200));
         }

@@ -1,4 +1,5 @@
-//! The table of transitions in `DESIGN.md`, one test for each row, of its name: where an answer brought nothing new.
+//! The table of transitions in `DESIGN.md`, one test for each row, with the row's name. These rows are for
+//! answers that brought nothing new.
 
 use super::rows::{at_start, beyond, confirming, confirming_three};
 use super::*;
@@ -9,7 +10,7 @@ use super::*;
 fn a_confirmed_answer_that_is_whole_is_the_end() {
     let (mut told, three) = confirming_three();
     assert_eq!(told.hears(&three, ChatTime::Unknown), REACHED_START);
-    // Behind an empty answer there is nothing that a cap could hide.
+    // An empty answer was not cut off by a cap.
     assert_eq!(confirming().hears(&[], ChatTime::Unknown), REACHED_START);
 }
 
@@ -49,11 +50,11 @@ fn nothing_at_the_start_means_that_it_is_stale() {
             assert!(matches!(told.goal(), Goal::Confirm(_)));
             assert_eq!(told.hears(&[key(5_000, "m")], at(1_000)), REACHED_START);
         } else {
-            // What stands a millisecond behind it is older than the walk's cursor, too.
+            // A message one millisecond later is older than the walk's cursor, too.
             assert!(matches!(told.goal(), Goal::Beyond(_)));
         }
     }
-    // Another start is another matter.
+    // A changed start counts again.
     let mut told = at_start();
     assert_eq!(told.hears(&[], at(1_000)), Next::Ask);
     assert_eq!(told.hears(&[], at(900)), Next::Ask);
@@ -63,7 +64,7 @@ fn nothing_at_the_start_means_that_it_is_stale() {
 #[test]
 fn something_at_the_start_is_looked_for() {
     let mut told = beyond();
-    // Longer than any answer that showed nothing, with an id that excludes nothing.
+    // The limit is larger than in any answer that showed nothing, and the id excludes nothing.
     assert_eq!(told.asks_for(), (40, 5_000, "z".repeat(24)));
     assert_eq!(told.hears(&run(4_990, 10), at(1_000)), Next::Ask);
     assert_eq!((told.goal(), told.asks_for()), (Goal::Page, (10, 4_990, "r4990".into())));
@@ -109,7 +110,7 @@ fn beyond_an_answer_that_grows_no_longer_is_asked_for_up_to_the_most() {
     assert_eq!(told.hears(&held[..6], at(1_000)), Next::Stalled(Stall::Ties));
 }
 
-/// Behind three of 5,000, of which one has been deleted, or is hidden by a cap.
+/// A walk behind three messages of 5,000. One of them has been deleted, or a cap hides it.
 fn beyond_three() -> (Told, Vec<Key>) {
     let (mut told, three) = confirming_three();
     assert_eq!(told.hears(&three[1..], ChatTime::Unknown), Next::Ask);
@@ -158,7 +159,7 @@ fn newest_messages_that_are_more_than_the_confirmed_ones_are_the_end() {
         assert_eq!(told.hears(&three[1..], ChatTime::Unknown), Next::Ask);
         let verdict = told.verdict(&run(9_000, count), ChatTime::Unknown);
         assert_eq!((verdict.next, verdict.duplicates), (next, count as u64));
-        // None of them is handed out.
+        // None of these messages is handed out.
         assert_eq!(verdict.kept, Kept::Only(Vec::new()));
     }
 }
