@@ -16,6 +16,8 @@
 //! - Every state leads to `Idle` when the fetch is polled in another runtime.
 
 mod patience;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -211,10 +213,15 @@ impl FetchProjection<'_> {
             }
             Call::Later(at) => at,
         };
-        let left = self.endpoint.pace.asked_to_wait(now);
-        if self.retries.is_too_long(left) {
-            // The page does not fail at once. It first waits for its turn for as long as the policy allows.
-            let patience = since.checked_add(self.retries.longest_to_wait()).unwrap_or(at);
+        let asked = self.endpoint.pace.asked_to_wait(now);
+        let left = asked.map(|asked| asked.until.saturating_duration_since(now));
+        if let Some((asked, left)) =
+            asked.zip(left).filter(|(_, left)| self.retries.is_too_long(*left))
+        {
+            // The page does not fail at once. It first waits for as long as the policy allows. Its wait before the server
+            // asked does not count.
+            let began = since.max(asked.at);
+            let patience = began.checked_add(self.retries.longest_to_wait()).unwrap_or(at);
             if patience <= now {
                 *self.waited = self.waited.saturating_add(now.saturating_duration_since(since));
                 let what = "the server refused another request of this client";
@@ -435,34 +442,4 @@ impl Future for Fetch {
 
 fn timed_out(timeout: Duration, what: &str) -> Error {
     Error::new(ErrorKind::Timeout, format!("{what} within {timeout:?}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::retry::RetryPolicy;
-    use crate::transport::scripted::{Reply, Scripted};
-    use crate::walk::model::CHAT;
-
-    #[tokio::test]
-    async fn a_poll_after_the_outcome_asks_again() {
-        let (_, transport) = Scripted::new(|_, number| match number {
-            0 => Reply::Status(503, None),
-            _ => Reply::body("the page"),
-        });
-        let base = Url::parse("https://acme.texterchat.com/server/api/v2").unwrap();
-        let endpoint = Endpoint {
-            retry: RetryPolicy::none(),
-            ..Endpoint::new(base, Arc::<Scripted>::clone(&transport) as _)
-        };
-        let endpoint = Arc::new(endpoint);
-        let ask = crate::walk::Ask { limit: 1, cursor: None, bot_session: false };
-        let url = endpoint.url(CHAT, None, &ask);
-        let mut fetch = std::pin::pin!(Fetch::new(&endpoint, url, Span::none()));
-        assert_eq!(fetch.as_mut().await.unwrap_err().attempts(), 1);
-        for requests in [2, 3] {
-            assert_eq!(fetch.as_mut().await.unwrap(), b"the page");
-            assert_eq!((fetch.attempts() as usize, transport.count()), (requests, requests));
-        }
-    }
 }

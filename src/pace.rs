@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use limit::Limit;
-pub(crate) use limit::Turn;
+pub(crate) use limit::{Asked, Turn};
 
 /// How long a turn is kept for a request that nobody polls.
 const MOMENT: Duration = Duration::from_millis(10);
@@ -81,10 +81,9 @@ impl Pace {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How much is left of the time for which the server asked to wait.
-    pub(crate) fn asked_to_wait(&self, now: Instant) -> Duration {
-        let asked = self.shared().limit.asked();
-        asked.map(|until| until.saturating_duration_since(now)).unwrap_or_default()
+    /// The time in which the server asked to send nothing, if it did and that time is not over.
+    pub(crate) fn asked_to_wait(&self, now: Instant) -> Option<Asked> {
+        self.shared().limit.asked().filter(|asked| asked.until > now)
     }
 
     /// Notes that the server answered a request, with a page or by refusing the request itself (400, 401, 404).
@@ -100,8 +99,8 @@ impl Pace {
         tell(news);
     }
 
-    /// Notes that the server refused a request, and for how long it asked to wait, if it did. Returns for how
-    /// long nothing is sent. `jitter` is between 0 and 1.
+    /// Notes that the server refused a request, and for how long it asked to wait, if it did. Returns the time that
+    /// counts for the page that was refused. `jitter` is between 0 and 1.
     pub(crate) fn refused(
         &self,
         turn: Turn,

@@ -10,8 +10,9 @@ use tokio::time::{Instant, Sleep, sleep};
 /// If the end of a piece is noticed later than this, nobody polled. It was not the server's fault.
 const LATE: Duration = Duration::from_millis(50);
 
-/// The time is counted in pieces of this length.
-const PIECE: Duration = Duration::from_secs(1);
+/// The time is counted in pieces of this length at most, and in ten at least.
+const PIECE: Duration = Duration::from_millis(100);
+const PIECES: u32 = 10;
 
 pin_project! {
     /// Runs out when somebody who polls has waited for this long. Each piece of the time counts if its end was
@@ -28,13 +29,15 @@ pin_project! {
 
 impl Patience {
     pub(super) fn new(time: Duration) -> Self {
-        let length = time.min(PIECE);
+        let length = (time / PIECES).min(PIECE);
         Self { left: time.saturating_sub(length), length, piece: sleep(length) }
     }
 
-    /// The time that is left.
+    /// The time that is left. A piece whose end nobody noticed in time does not count.
     pub(super) fn left(&self) -> Duration {
-        let piece = self.piece.deadline().saturating_duration_since(Instant::now());
+        let (now, end) = (Instant::now(), self.piece.deadline());
+        let is_late = now.saturating_duration_since(end) > LATE;
+        let piece = if is_late { self.length } else { end.saturating_duration_since(now) };
         self.left.saturating_add(piece)
     }
 
@@ -49,7 +52,7 @@ impl Patience {
                 if this.left.is_zero() {
                     return Poll::Ready(());
                 }
-                *this.length = (*this.left).min(PIECE);
+                *this.length = (*this.left).min(*this.length);
                 *this.left = this.left.saturating_sub(*this.length);
             }
             this.piece.as_mut().reset(now + *this.length);

@@ -48,15 +48,17 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
 const STAY: Duration = Duration::from_secs(10);
 const STAY_PAUSES: u32 = 20;
 const STAY_ANSWERS: u32 = 20;
+const LONGEST_STAY: Duration = Duration::from_secs(600);
 
-/// The factor by which the pace grows with each answer after that.
-const GROWTH: f64 = 1.02;
+/// By how many requests a second the pace grows with each answer after that. At any pace, it grows by a tenth in a
+/// second.
+const GROWTH: f64 = 0.1;
 
 /// The slowest pace, in requests a second.
 const SLOWEST: f64 = 1.0 / 30.0;
 
-/// The precision of a timer. A turn that is taken late by no more than this does not move the next turn.
-pub(super) const GRAIN: Duration = Duration::from_millis(2);
+/// The most of the pace itself that counts for a page that is refused.
+const LONGEST_SLOWED: Duration = Duration::from_secs(30);
 
 /// How many answers are remembered.
 const REMEMBERED: usize = 128;
@@ -71,17 +73,24 @@ pub(crate) struct Turn {
     at: Instant,
 }
 
+/// What the server asked for with `Retry-After`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Asked {
+    pub(crate) until: Instant,
+    pub(crate) at: Instant,
+}
+
 #[derive(Debug)]
 pub(super) struct Limit {
     /// The caller's own limit, in requests a second.
     most: Option<f64>,
     pace: Pace,
-    /// When the last request went out, or should have gone out.
+    /// When the last request went out.
     sent: Option<Instant>,
     /// Nothing goes out before this time.
     pause: Option<Instant>,
-    /// The time until which the server asked to wait.
-    asked: Option<Instant>,
+    /// When the server asked to wait, and until when.
+    asked: Option<Asked>,
     /// How often the pace was cut. Requests sent before the last cut say nothing about the pace after it.
     cuts: u64,
     /// When the last answered requests were sent.
@@ -128,15 +137,14 @@ impl Limit {
         self.pause.max(next)
     }
 
-    /// The time until which the server asked to send nothing, if it did.
-    pub(super) fn asked(&self) -> Option<Instant> {
+    /// The time in which the server asked to send nothing, if it did.
+    pub(super) fn asked(&self) -> Option<Asked> {
         self.asked
     }
 
     /// A request goes out.
     pub(super) fn send(&mut self, now: Instant) -> Turn {
-        let is_on_time = |free: &Instant| now.saturating_duration_since(*free) <= GRAIN;
-        self.sent = Some(self.free().filter(is_on_time).unwrap_or(now));
+        self.sent = Some(now);
         Turn { cuts: self.cuts, at: now }
     }
 
@@ -150,7 +158,8 @@ impl Limit {
         match &mut self.pace {
             Pace::Unknown => {}
             Pace::Guess { rate, burst, pause, .. } if is_old => {
-                if now < *pause {
+                // Only behind the first refusal do they tell how much was taken at once.
+                if now < *pause && self.cuts == 1 {
                     *burst += 1;
                     *rate = guess(*burst);
                 }
@@ -163,7 +172,7 @@ impl Limit {
             Pace::Known { rate, stay, answers, .. } => {
                 *answers = answers.saturating_add(1);
                 if now >= *stay && *answers > STAY_ANSWERS {
-                    *rate *= GROWTH;
+                    *rate += GROWTH;
                 }
             }
         }
@@ -174,8 +183,8 @@ impl Limit {
         }
     }
 
-    /// Notes that the server refused a request, and for how long it asked to wait, if it did. Returns for how
-    /// long nothing is sent.
+    /// Notes that the server refused a request, and for how long it asked to wait, if it did. Returns how much of the
+    /// time until the next request counts for the page that was refused. The wait for its turn does not count.
     ///
     /// `jitter` is between 0 and 1. That part of the time between two requests is added to the time that the
     /// server asked for, because other clients were told the same time.
@@ -186,22 +195,30 @@ impl Limit {
         jitter: f64,
         now: Instant,
     ) -> Duration {
-        let asked = asked.map(|asked| now + asked.min(LONGEST));
         let is_news = turn.cuts == self.cuts;
         if is_news {
             self.cut(now);
         }
-        self.asked = self.asked.max(asked);
-        self.pause = self.pause.max(asked);
-        if is_news {
-            let interval = self.rate().map(interval).unwrap_or_default();
-            let most = interval.min(MOST_JITTER).mul_f64(jitter.clamp(0.0, 1.0));
-            let jittered = asked.map(|asked| asked + most);
-            let until = jittered.unwrap_or(now + interval);
-            self.pause = self.pause.max(Some(until));
-            self.stay(until, now);
+        let interval = self.rate().map(self::interval).unwrap_or_default();
+        let pause = match asked {
+            Some(asked) => {
+                let (jitter, until) =
+                    (interval.min(MOST_JITTER).mul_f64(jitter), asked.min(LONGEST));
+                self.asked = self.asked.max(Some(Asked { until: now + until, at: now }));
+                until + if is_news { jitter } else { Duration::ZERO }
+            }
+            None => interval,
+        };
+        if is_news || asked.is_some() {
+            self.pause = self.pause.max(Some(now + pause));
         }
-        self.free().map(|free| free.saturating_duration_since(now)).unwrap_or_default()
+        if is_news {
+            self.stay(now + pause, now);
+        }
+        // The part of the pace that is the caller's own is no fault of the server's.
+        let own = self.most.filter(|_| asked.is_some()).map(self::interval).unwrap_or_default();
+        let slowed = interval.saturating_sub(own).min(LONGEST_SLOWED);
+        asked.map_or(slowed, |_| pause.max(slowed))
     }
 
     /// Keeps the pace for a while after the pause.
@@ -210,7 +227,7 @@ impl Limit {
         match &mut self.pace {
             Pace::Unknown => {}
             Pace::Guess { pause, .. } => *pause = paused,
-            Pace::Known { stay, .. } => *stay = paused + time.min(LONGEST),
+            Pace::Known { stay, .. } => *stay = paused + time.min(LONGEST_STAY),
         }
     }
 
@@ -230,6 +247,11 @@ impl Limit {
             Pace::Guess { rate, burst, .. } => {
                 let rate = self.settled(rate, CUTS[0], burst);
                 Pace::Known { rate, burst, stay, answers, few: 0 }
+            }
+            // Twice in a row without any answer: what was known of the limit is no longer true. It is guessed again, and
+            // the guess grows fast once the server answers.
+            Pace::Known { rate, burst, answers: 0, few, .. } if few > 0 => {
+                Pace::Guess { rate: self.within(rate * HALF), burst, pause, answers }
             }
             Pace::Known { rate, burst, answers: before, few, .. } => {
                 let few = if before < FEW { few + 1 } else { 0 };
@@ -308,9 +330,12 @@ mod tests {
         answered(&mut limit, now);
         for turn in 1..8 {
             assert_eq!(limit.free(), Some(now + turn * quarter));
-            // A turn that is late by less than a timer's precision does not move the next one.
-            answered(&mut limit, now + turn * quarter + GRAIN / 2);
+            answered(&mut limit, now + turn * quarter);
         }
+        // A turn that is taken late moves the next one: no two requests are closer together than the pace allows.
+        let bit_late = now + 8 * quarter + SECOND / 1_000;
+        answered(&mut limit, bit_late);
+        assert_eq!(limit.free(), Some(bit_late + quarter));
         let late = now + 10 * SECOND;
         answered(&mut limit, late);
         assert_eq!(limit.free(), Some(late + quarter), "nothing is made up for");
@@ -351,7 +376,7 @@ mod tests {
         assert_eq!(limit.refused(turns[1], Some(3 * SECOND), 1.0, now), 3 * SECOND);
         limit.refused(turns[2], Some(SECOND), 1.0, now);
         assert_eq!((rate(&limit), limit.free()), (first, Some(now + 3 * SECOND)));
-        assert_eq!(limit.asked(), Some(now + 3 * SECOND));
+        assert_eq!(limit.asked(), Some(Asked { until: now + 3 * SECOND, at: now }));
         // Answers during the pause tell how many requests were taken at once.
         for turn in &turns[3..] {
             limit.answered(*turn, now);
@@ -361,12 +386,12 @@ mod tests {
 
     #[test]
     fn jitter_comes_on_top_of_what_the_server_asks_for() {
-        for jitter in [0.0, 0.5, 1.0, 7.0] {
+        for jitter in [0.0, 0.5, 1.0] {
             let (mut limit, now) = (Limit::new(None), Instant::now());
             let turn = limit.send(now);
             let pause = limit.refused(turn, Some(SECOND), jitter, now);
             // At two requests a second, the jitter is at most half a second.
-            assert_eq!(pause, SECOND + (SECOND / 2).mul_f64(jitter.min(1.0)));
+            assert_eq!(pause, SECOND + (SECOND / 2).mul_f64(jitter));
         }
     }
 
@@ -410,7 +435,44 @@ mod tests {
             now = limit.free().unwrap();
         }
         answered(&mut limit, now);
-        assert_eq!(rate(&limit), found * GROWTH);
+        assert_eq!(rate(&limit), found + GROWTH);
+    }
+
+    #[test]
+    fn only_what_the_server_asks_for_counts_for_the_page() {
+        // The caller's own pace is a request in 200 seconds.
+        let (mut limit, now) = (Limit::new(Some(0.005)), Instant::now());
+        for (asked, counts) in [(Some(SECOND), SECOND), (None, LONGEST_SLOWED)] {
+            let turn = limit.send(now);
+            assert_eq!(limit.refused(turn, asked, 0.0, now), counts);
+            assert!(limit.free().unwrap() >= now + 200 * SECOND);
+        }
+    }
+
+    #[test]
+    fn an_outage_makes_a_known_pace_a_guess_that_grows_fast_again() {
+        let (mut limit, mut now) = (Limit::new(None), Instant::now());
+        answered(&mut limit, now);
+        let refuse = |limit: &mut Limit, now: &mut Instant| {
+            let turn = limit.send(*now);
+            *now += limit.refused(turn, None, 0.0, *now);
+        };
+        refuse(&mut limit, &mut now);
+        while rate(&limit) < 20.0 {
+            now = limit.free().unwrap();
+            answered(&mut limit, now);
+        }
+        refuse(&mut limit, &mut now);
+        let (known, outage) = (rate(&limit), now);
+        while now < outage + 20 * SECOND {
+            refuse(&mut limit, &mut now);
+        }
+        let over = now;
+        while rate(&limit) < known {
+            now = limit.free().unwrap();
+            answered(&mut limit, now);
+        }
+        assert!(now < over + 20 * SECOND, "{:?}", now - over);
     }
 
     #[test]
@@ -418,6 +480,6 @@ mod tests {
         let (mut limit, now) = (Limit::new(Some(f64::MIN_POSITIVE)), Instant::now());
         let turn = limit.send(now);
         assert_eq!(limit.refused(turn, Some(Duration::MAX), 1.0, now), LONGEST + MOST_JITTER);
-        assert_eq!(limit.asked(), Some(now + LONGEST));
+        assert_eq!(limit.asked(), Some(Asked { until: now + LONGEST, at: now }));
     }
 }
