@@ -187,7 +187,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The address of the API: everything before `/messages/…`, with or without a trailing slash. It replaces a project.
+    /// The address of the API: everything before `/messages/…`, with or without a trailing slash. Set either a project or
+    /// this: [`build`](Self::build) refuses both.
     /// Plain `http` is accepted only to this machine itself, because the token is not encrypted there. These requests do
     /// not go through a proxy from the environment, because the proxy could read the token.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
@@ -228,12 +229,15 @@ impl ClientBuilder {
     /// The most requests that the client sends in a second, over all its streams and clones. Default: as many as the server
     /// takes.
     ///
-    /// The requests go out evenly, one every `1 / requests` seconds, and the stream that has waited longest comes first.
+    /// The requests go out evenly, one every `1 / requests` seconds, and the stream that has waited longest comes first. There
+    /// is no burst: time in which nothing was sent is not made up for. Since a timer is no finer than a millisecond, a pace
+    /// of hundreds a second is a little slower than that.
     /// Numbers below one are fine: 0.5 is a request every two seconds. [`build`](Self::build) refuses zero, negative numbers
     /// and what is not finite.
     ///
     /// You do not need it to keep a server's rate limit. After a 429, or a 503 with `Retry-After`, all streams of the client
-    /// wait, and then find out how fast they may go on. But if you know the limit, this avoids the refusals. It also leaves a
+    /// wait, and then find out how fast they may go on (an event of `tracing` tells when the pace falls, or has risen by a
+    /// quarter). But if you know the limit, this avoids the refusals. It also leaves a
     /// part of the limit to others who use the same token.
     ///
     /// # Examples

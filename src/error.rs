@@ -326,7 +326,7 @@ impl Error {
         }
         match self.0.kind {
             ErrorKind::InvalidRequest if self.0.status.is_some() => {
-                "check the chat id, the session and the bounds"
+                "check the chat id, the session, the bounds and the page size"
             }
             // The description of a request that was never sent already says what to change.
             ErrorKind::InvalidRequest => "",
@@ -346,6 +346,7 @@ impl Error {
                      by an http_client()"
                 }
                 Some(413) => "use a smaller page size",
+                Some(422) => "check the bounds, or use a smaller page size",
                 Some(408) => "resume from the checkpoint later",
                 _ => "check the base URL and any proxy on the way",
             },

@@ -61,7 +61,7 @@
 //! out  a  b  c  d  e  f  g     h  i  j  k  l  m  n     o  p  q  r  s   ──▶
 //! ```
 //!
-//! **Several requests at once** ([`Messages::concurrency`]): as many windows are read at the same time, in either direction.
+//! **Several requests at once** ([`Messages::concurrency`]): up to so many windows are read at the same time, in either direction.
 //! The messages and their order stay the same, because a window waits until those before it have been handed out:
 //!
 //! ```text
@@ -127,12 +127,12 @@
 //! | 429 | the server is given time, see below; then [`RateLimited`](ErrorKind::RateLimited) |
 //! | 408, 500, 502, 503, 504 | retried, then [`Status`](ErrorKind::Status) or [`Server`](ErrorKind::Server) |
 //! | 400, 401, 403, 404 | at once [`InvalidRequest`](ErrorKind::InvalidRequest), [`Unauthorized`](ErrorKind::Unauthorized), [`Forbidden`](ErrorKind::Forbidden) (the scope **View all chats** is missing), [`NotFound`](ErrorKind::NotFound) |
-//! | a redirect, any other status, a proxy that asks for a password (407) | at once [`Status`](ErrorKind::Status); from 501 on [`Server`](ErrorKind::Server) |
+//! | a redirect, any other status, a proxy that asks for a password (407) | at once [`Status`](ErrorKind::Status); 501 and from 505 on [`Server`](ErrorKind::Server) |
 //! | a certificate that is not trusted, no TLS at the port, a name that does not exist | at once [`Transport`](ErrorKind::Transport) |
 //! | a proxy's HTML, JSON that was cut short, a wrong `Content-Encoding`, 10,000 messages more than asked for | at once [`MalformedPage`](ErrorKind::MalformedPage) |
 //! | a body longer than [`max_body_bytes`](ClientBuilder::max_body_bytes) (64 MiB, decompressed) | at once [`BodyTooLarge`](ErrorKind::BodyTooLarge) |
 //! | one message that cannot be read | one [`MalformedMessage`](ErrorKind::MalformedMessage) in its place; the stream goes on |
-//! | the server repeats itself, or caps a page within one timestamp | [`Stalled`](ErrorKind::Stalled), which says why |
+//! | the server repeats itself, or never shows all messages of one timestamp | [`Stalled`](ErrorKind::Stalled), which says why |
 //! | a bad page size, chat id or checkpoint | [`InvalidRequest`](ErrorKind::InvalidRequest), and nothing is sent |
 //! | a poll outside of any tokio runtime, or in one that was shut down | [`Transport`](ErrorKind::Transport); [`resume`](MessageStream::resume) goes on inside a runtime |
 //!

@@ -20,14 +20,15 @@ use crate::error::Error;
 /// and on average 67. So a server that refuses connections for ten seconds costs no walk.
 ///
 /// **`Retry-After`** (seconds, or an HTTP date, which is read against the answer's own `Date`) is added to that wait. So
-/// streams that were told the same time do not all come back at once. A `Retry-After` that cannot be read is ignored.
+/// streams that were told the same time do not all come back at once. After a refusal, a random time of at most a second is
+/// added instead. A `Retry-After` that cannot be read is ignored.
 ///
 /// **A refusal** (429, or 503 with `Retry-After`) does not count as an attempt. All streams of the client wait for the time
 /// that the server asks for, and then take turns. A page that is refused again and again ends when its time is used up.
 /// With [`none`](Self::none), the first refusal ends the page.
 ///
 /// **A connection kept alive** may be closed by the server just as the next request goes out. If nothing of an answer has
-/// come, the request is sent once more at once, even with [`none`](Self::none). That does not count as an attempt, but it
+/// come, the request is sent once more when its turn comes, even with [`none`](Self::none). That does not count as an attempt, but it
 /// counts in [`Stats::requests`](crate::Stats::requests).
 ///
 /// # Examples
@@ -76,7 +77,7 @@ impl RetryPolicy {
         self
     }
 
-    /// The longest first wait, without `Retry-After`. Default half a second. With zero, only `Retry-After` makes a page wait.
+    /// The longest first wait, without `Retry-After`. Default half a second. With zero, only a refusal or `Retry-After` makes a page wait.
     pub fn base_delay(mut self, delay: Duration) -> Self {
         self.base_delay = delay;
         self
@@ -102,7 +103,7 @@ impl RetryPolicy {
     /// The longest `Retry-After` that is waited for. Default 60 seconds.
     ///
     /// A longer one ends the page at once, with [`Error::retry_after`] set. The client sends nothing else during the time that
-    /// the server asked for: other pages wait for their turn as long as this, and then end in the same way.
+    /// the server asked for. Other pages wait for their turn as long as this. If more than this is left then, they fail too.
     pub fn max_retry_after(mut self, wait: Duration) -> Self {
         self.max_retry_after = wait;
         self

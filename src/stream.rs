@@ -112,8 +112,8 @@ impl<T> MessageStream<T> {
     /// A call copies the ids that share the last timestamp. With a [`lookback`](crate::Messages::lookback) it
     /// copies all ids within the lookback, so save the checkpoint once for each batch, not for each message.
     ///
-    /// If the query was refused, this is the checkpoint that the query was to resume from. If there was none,
-    /// the line of this checkpoint holds the refused values and cannot be read back.
+    /// If the query was refused, this is the checkpoint that the query was to resume from. If there was none, do not save this
+    /// one: its line holds the refused values and cannot be read back.
     ///
     /// # Examples
     ///
@@ -186,7 +186,10 @@ impl<T> MessageStream<T> {
 
     /// Whether an oldest-first stream has handed out everything there is: no message is in hand, and the last look found
     /// nothing newer. Here [`follow`](crate::Messages::follow) waits for the next look, and a sync ends. Newest first, it is
-    /// always `false`.
+    /// always `false`, and so it is where `until` or `max_messages` ends the stream.
+    ///
+    /// Ask after each message. While a stream that follows has nothing new, `next()` waits, so a loop that asks only before
+    /// `next()` may wait for a long time.
     ///
     /// # Examples
     ///
@@ -203,11 +206,14 @@ impl<T> MessageStream<T> {
     /// # let client = Client::builder().base_url(server.base_url()).token(server.token()).build()?;
     /// let mut stream = client.messages(chat_id).follow(Duration::from_secs(60)).stream();
     /// let mut count = 0;
-    /// while !stream.is_caught_up() {
-    ///     stream.next().await.unwrap()?;
+    /// while let Some(message) = stream.next().await {
+    ///     message?;
     ///     count += 1;
+    ///     if stream.is_caught_up() {
+    ///         break; // the old messages are all there
+    ///     }
     /// }
-    /// assert_eq!(count, 30);
+    /// assert_eq!((count, stream.stats().requests), (30, 1));
     /// # Ok(())
     /// # }
     /// ```

@@ -110,7 +110,7 @@ impl Messages {
     /// Finds messages that arrive late, with a timestamp older than ones already handed out. Default: none, they are missed.
     ///
     /// Each run, and each look of [`follow`](Self::follow), reads this much of the time before its position again, and hands
-    /// out only what was not there before. Late messages come out of order. No other messages do. Newest first, a lookback is
+    /// out only what was not there before. Late messages come out of order. Newest first, a lookback is
     /// refused.
     ///
     /// The lookback is counted back from the newest message handed out. If that message lies in the future, the lookback

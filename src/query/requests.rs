@@ -37,7 +37,8 @@ impl Messages {
     /// few requests. Default: the page size, which grows only in the cases named there. A smaller number is refused.
     ///
     /// If the server gives fewer messages than asked for although the chat goes on, the pages keep the size that it gave.
-    /// If it refuses a size with 413, they shrink to half. They never shrink below the page size.
+    /// If it refuses a size with 400, 413 or 422, they go back to the largest size that was answered. They never shrink
+    /// below the page size.
     ///
     /// # Examples
     ///

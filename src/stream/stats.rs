@@ -25,8 +25,8 @@ pub struct Stats {
     /// How long the stream's requests waited for their turn, in total. All streams of a client share one pace
     /// (see [`requests_per_second`](crate::ClientBuilder::requests_per_second)).
     pub waited: Duration,
-    /// Pages that were asked for early and thrown away. The page before was the last, or short, or not
-    /// ascending, or it failed (see [`prefetch`](crate::Messages::prefetch)). Requests still under way when the
+    /// Pages that were asked for early and thrown away, because the page before was the last, was short, was not
+    /// ascending, or failed (see [`prefetch`](crate::Messages::prefetch)). Requests still under way when the
     /// stream ends count here too. All of these count in `requests`.
     pub discarded: u64,
 }

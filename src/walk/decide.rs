@@ -152,7 +152,7 @@ impl Walk {
             _ if !short => self.widen(stuck),
             // The server says once that the chat is empty. The walk does not believe this if it has handed out
             // a message, or if it asked behind `until`.
-            (Goal::Page, _) if said_empty => self.go_on(Goal::Confirm(stuck)),
+            (Goal::Page | Goal::Widen(_), _) if said_empty => self.go_on(Goal::Confirm(stuck)),
             (Goal::First, _) if said_empty && self.asks_past_until() => {
                 self.go_on(Goal::Confirm(stuck))
             }
@@ -271,7 +271,7 @@ impl Walk {
                 self.server.limit = self.server.answered.max(self.bounds.page_size);
                 Next::Ask
             }
-            Goal::Widen(stuck) if stuck.why == Stall::Empty && self.goes_on() => {
+            Goal::Widen(stuck) if stuck.count == 0 && self.goes_on() => {
                 self.cannot_widen(Stuck { limit: self.server.answered, ..stuck })
             }
             Goal::Widen(stuck) => {
@@ -347,7 +347,8 @@ fn why(sorted: &Sorted) -> Stall {
     match sorted {
         Sorted { cursor_ignored: true, .. } => Stall::CursorIgnored,
         Sorted { unreadable: true, .. } => Stall::Unreadable,
-        Sorted { count: 0, .. } => Stall::Empty,
+        // The last message itself says nothing of others at its time.
+        Sorted { count: 0, .. } | Sorted { held: 0 | 1, .. } => Stall::Empty,
         _ => Stall::Ties,
     }
 }

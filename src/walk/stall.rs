@@ -13,7 +13,8 @@ pub(crate) enum Stall {
     TooManyTies,
     /// Every answer holds messages without a readable `_id` and `timestamp`, so there is no next cursor.
     Unreadable,
-    /// Every answer is empty, but the server says that the chat begins further back.
+    /// Every answer is empty or holds nothing but the last message handed out, but the server says that the chat
+    /// begins further back.
     Empty,
     /// The answers hold messages newer than the walk asked for.
     CursorIgnored,
@@ -23,14 +24,22 @@ pub(crate) enum Stall {
 
 impl Stall {
     /// What the caller can do about it.
-    pub(crate) fn advice(self) -> &'static str {
+    pub(crate) fn advice(self, oldest_first: bool) -> &'static str {
         match self {
+            Self::Ties | Self::TooManyTies | Self::Unreadable if oldest_first => {
+                "read on with until() a millisecond before that time, then begin anew with since() a \
+                 millisecond after it; what was not shown of that time stays unread"
+            }
             Self::Ties | Self::TooManyTies | Self::Unreadable => {
                 "to read what is older, begin anew with until() a millisecond before that time; what was \
                  not shown of that time stays unread"
             }
             Self::Empty => "resume from the checkpoint later",
             Self::CursorIgnored => "check the base URL and any proxy or cache on the way",
+            Self::LimitRefused { .. } if oldest_first => {
+                "read on with until() a millisecond before that time, then begin anew with since() a \
+                 millisecond after it; or have the server take a larger limit"
+            }
             Self::LimitRefused { .. } => {
                 "to read what is older, begin anew with until() a millisecond before that time, or have \
                  the server take a larger limit"

@@ -1,6 +1,7 @@
 //! Servers that read the reference in a way of their own, over HTTP: every message once, and no end in silence.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use futures::StreamExt;
 use texter_history::testing::{
@@ -188,4 +189,24 @@ async fn more_ties_than_the_server_shows_are_stalled_where_the_walk_stands() {
         &["share one timestamp", "until()"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn oldest_first_the_advice_skips_nothing_but_that_time_either() {
+    for reading in [LimitReading::Refused { above: 100, status: 400 }, LimitReading::Capped(100)] {
+        let server = serving(tied(5_000, 1_000..1_130)).limit_reading(reading);
+        let server = server.start().await.unwrap();
+        let client = client_of(&server).build().unwrap();
+        let query = || client.messages(CHAT).oldest_first();
+        let Outcome { ids, error, .. } = read(query()).await;
+        let error = error.unwrap();
+        assert!(error.to_string().contains("since()"), "{error}");
+        let stopped = error.cursor().unwrap().timestamp;
+        let millisecond = Duration::from_millis(1);
+        let older = read(query().until(stopped - millisecond)).await;
+        let newer = read(query().since(stopped + millisecond)).await;
+        assert!(older.error.is_none() && newer.error.is_none());
+        assert_eq!((older.ids.len(), newer.ids.len()), (1_000, 3_870));
+        assert!(ids.len() <= 1_000, "nothing behind the group goes out early");
+    }
 }

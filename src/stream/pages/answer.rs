@@ -8,6 +8,7 @@ use crate::error::{Cause, Error, ErrorKind};
 use crate::fetch::Fetch;
 use crate::page::DecodedPage;
 use crate::plan::Fetched;
+use crate::position::Standing;
 use crate::stream::flight::{Flight, Landed, Landing};
 use crate::walk::{Ask, Next, Stall};
 use crate::window::WindowId;
@@ -31,9 +32,9 @@ impl<T> Pages<T> {
         span.record("elapsed_ms", u64::try_from(fetch.elapsed().as_millis()).unwrap_or(u64::MAX));
         let error = match read {
             Ok(None) => None,
-            Ok(Some(stall)) => Some(stalled(stall, &fetch)),
+            Ok(Some(stall)) => Some(self.stalled(stall, &fetch)),
             Err(error) => match self.plan.failed(window, &ask, error.status()) {
-                Some(Next::Stalled(stall)) => Some(stalled(stall, &fetch)),
+                Some(Next::Stalled(stall)) => Some(self.stalled(stall, &fetch)),
                 Some(Next::Ask | Next::End(_)) => None,
                 None => Some(error),
             },
@@ -110,10 +111,11 @@ impl<T> Pages<T> {
             None => error.of(&self.chat),
         }
     }
-}
 
-fn stalled(stall: Stall, fetch: &Fetch) -> Error {
-    Error::new(ErrorKind::Stalled, stall.to_string())
-        .with_cause(Cause::Stalled { advice: stall.advice() })
-        .with_attempts(fetch.attempts(), fetch.elapsed())
+    fn stalled(&self, stall: Stall, fetch: &Fetch) -> Error {
+        let oldest_first = matches!(self.standing, Standing::OldestFirst { .. });
+        Error::new(ErrorKind::Stalled, stall.to_string())
+            .with_cause(Cause::Stalled { advice: stall.advice(oldest_first) })
+            .with_attempts(fetch.attempts(), fetch.elapsed())
+    }
 }

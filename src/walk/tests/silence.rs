@@ -85,9 +85,24 @@ fn min_time_false_after_messages() {
     let walked = walk_model(bounds(50), &Model::with(rules.clone(), 500));
     assert_eq!(walked.outcome(), (500, REACHED_START));
     // One empty answer among them is not the end of an empty chat.
-    let rules = Rules { empty_answer: Some(3), ..rules };
-    let walked = walk_model(bounds(50), &Model::with(rules, 500));
-    assert_eq!(walked.outcome(), (500, REACHED_START));
+    for number in 1..9 {
+        let rules = Rules { empty_answer: Some(number), ..rules.clone() };
+        let walked = walk_model(bounds(50), &Model::with(rules.clone(), 500));
+        assert_eq!(walked.outcome(), (500, REACHED_START), "{number}");
+        // Nor is one that answers a longer request.
+        let walked = walk_model(bounds(50), &around_a_group(rules, 100, 120, 10));
+        assert_eq!(walked.outcome(), (230, REACHED_START), "{number}");
+    }
+}
+
+#[test]
+fn what_is_hidden_behind_a_cap_is_not_told_as_ties() {
+    let rules = Rules { limit_reading: LimitReading::Capped(100), ..Rules::default() };
+    let mut model = Model::with(rules, 500);
+    for message in &mut model.messages[100..300] {
+        message.hidden = true;
+    }
+    assert_eq!(walk_model(bounds(50), &model).outcome(), (200, Next::Stalled(Stall::Empty)));
 }
 
 #[test]
