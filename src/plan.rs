@@ -177,9 +177,9 @@ impl Look {
     fn new(known: SyncPosition, again: bool, page_size: u32) -> Self {
         let ids = known.ids.len() + known.unplaced.len();
         let page = usize::try_from(page_size).unwrap_or(usize::MAX);
-        let least = (ids + 1).min(LONGEST_FIRST).max(page);
-        let limit = if again { least.min(ids + NEW_PER_LOOK) } else { least };
-        let first_limit = known.newest.and(u32::try_from(limit).ok());
+        let limit = if again { ids + NEW_PER_LOOK } else { (ids + 1).max(page) };
+        let limit = u32::try_from(limit.min(LONGEST_FIRST.max(page))).ok();
+        let first_limit = if again { limit } else { known.newest.and(limit) };
         Self { known, first_limit, newest: None, end: End::ReachedNewest }
     }
 }

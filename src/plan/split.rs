@@ -11,6 +11,9 @@ const FEWEST_MESSAGES: usize = 1_600;
 const FEWEST_MESSAGES_AT_ONCE: usize = 6_400;
 const FEWEST_PER_REQUEST: usize = 800;
 
+/// Which part of the buffer is filled by a sync before it guesses where to split.
+const SYNC_PART: f64 = 0.65;
+
 impl<M> Plan<M> {
     /// How many messages a page is expected to bring.
     pub(super) fn page(&self) -> usize {
@@ -143,7 +146,15 @@ impl<M> Plan<M> {
         let free = self.buffer().saturating_sub(self.held) as f64 / page;
         let free = free.min(self.target);
         let Order::OldestFirst(look) = &self.order else { return None };
-        let early = look.known.newest.is_none() && !self.begun;
+        let is_sync = look.known.newest.is_some();
+        // What has come since the last look often lies behind a long silence, where a guess finds nothing.
+        if is_sync
+            && self.row.len() == 1
+            && window.read() as f64 <= SYNC_PART * self.buffer() as f64
+        {
+            return None;
+        }
+        let early = !is_sync && !self.begun;
         let again = early && window.read() as f64 > 1.5 * page;
         if left <= free + 1.0 && !again {
             return None;

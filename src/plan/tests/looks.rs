@@ -51,6 +51,16 @@ fn add(chat: &mut Chat, count: usize) {
     (chat.requests, chat.received) = (0, 0);
 }
 
+/// So many messages, a second to a minute apart, behind a long silence.
+fn add_behind_silence(chat: &mut Chat, silence: i64, count: usize, seed: u64) {
+    let mut rng = Rng::with_seed(seed);
+    let mut time = BASE + silence;
+    for index in 0..count {
+        time += rng.i64(1_000..60_000);
+        chat.add(time, format!("n{index:05}"));
+    }
+}
+
 /// What a look finds, how many requests it sends, and how many messages it receives.
 fn look(
     chat: &mut Chat,
@@ -124,6 +134,40 @@ fn a_look_costs_what_is_new() {
             assert_eq!(look(&mut chat, &mut position, NO_LOOKBACK, again).0.len(), 0);
         }
     }
+}
+
+#[test]
+fn a_silence_before_what_is_new_costs_no_more() {
+    const HOUR: i64 = 3_600_000;
+    // More than the buffer holds is split at guessed times, and some guesses fall into the silence.
+    for (new, most) in [(1, 1), (48, 1), (50, 2), (120, 3), (1_000, 22), (5_000, 125)] {
+        for silence in [HOUR / 60, 12 * HOUR, 60 * HOUR, 30 * 24 * HOUR] {
+            for seed in 0..4 {
+                let (mut chat, mut position) = known(1);
+                add_behind_silence(&mut chat, silence, new, seed);
+                let (found, requests, _) = look(&mut chat, &mut position, NO_LOOKBACK, false);
+                assert_eq!(found.len(), new);
+                assert!(requests <= most, "{new} new after {silence} ms: {requests} requests");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_later_look_asks_for_what_is_held_and_eight_more() {
+    for (ties, new) in [(1, 7), (45, 7), (60, 1), (60, 7), (200, 7)] {
+        let (mut chat, mut position) = known(ties);
+        add(&mut chat, new);
+        let (found, requests, received) = look(&mut chat, &mut position, NO_LOOKBACK, true);
+        assert_eq!((found.len(), requests, received), (new, 1, ties + 8));
+    }
+    // Nothing is held before anything has been handed out.
+    let (mut chat, _) = known(1);
+    let mut position = SyncPosition::default();
+    let mut plan = Plan::<String>::new(settings(50, 1), oldest_first(position.clone()));
+    plan.look_again(position.clone());
+    assert_eq!(plan.ask().unwrap().1.limit, 8);
+    assert_eq!(look(&mut chat, &mut position, NO_LOOKBACK, true).0.len(), 3_000);
 }
 
 #[test]
