@@ -113,8 +113,7 @@ impl Messages {
     /// out only what was not there before. Late messages come out of order. Newest first, a lookback is
     /// refused.
     ///
-    /// The lookback is counted back from the newest message handed out. If that message lies in the future, the lookback
-    /// is counted back from now. The checkpoint holds the ids of all messages within the lookback, at most 65,536. If
+    /// The lookback is counted back from the newest message handed out that is not dated in the future. The checkpoint holds the ids of all messages within the lookback, at most 65,536. If
     /// there are more, the lookback gets shorter. A saved checkpoint knows only its own lookback's ids. If you make the
     /// lookback longer, the first run still uses the shorter one.
     ///
