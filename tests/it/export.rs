@@ -112,13 +112,18 @@ async fn killed_after(
     code
 }
 
+/// How often a process is to be killed at least: a few times, or as often as `KILLS` says.
+fn kills_wanted() -> usize {
+    std::env::var("KILLS").map_or(2, |kills| kills.parse().unwrap())
+}
+
 /// Starts it and kills it within so many requests, again and again, until it ends by itself. How often it was killed.
 async fn killed_until_done(
     mut start: impl FnMut() -> Child,
     most: usize,
     requests: &mut mpsc::UnboundedReceiver<()>,
+    rng: &mut fastrand::Rng,
 ) -> usize {
-    let mut rng = fastrand::Rng::with_seed(9);
     let mut kills = 0;
     loop {
         if let Some(code) = killed_after(rng.usize(1..most), start(), requests).await {
@@ -139,15 +144,18 @@ async fn killed_many_times_the_file_holds_every_message_once() {
         (&["--concurrency", "3"], 110, oldest_first(&conversation)),
         (&["--newest-first"], 20, newest_first(&conversation)),
     ] {
-        let directory = tempfile::tempdir().unwrap();
-        let output = directory.path().join("chat.jsonl");
-        let (server, mut requests) = reporting(MESSAGES);
-        let server = server.start().await.unwrap();
-        let start = || export(&server, &output, flags);
-        let kills = killed_until_done(start, most, &mut requests).await;
-        assert!(kills > 1, "{flags:?}: {kills}");
-        assert_eq!(exported(&output), expected, "{flags:?}");
-        assert_eq!(names_in(directory.path()), ["chat.jsonl", "chat.jsonl.checkpoint"]);
+        let (mut kills, mut rng) = (0, fastrand::Rng::with_seed(9));
+        while kills < kills_wanted() {
+            let directory = tempfile::tempdir().unwrap();
+            let output = directory.path().join("chat.jsonl");
+            let (server, mut requests) = reporting(MESSAGES);
+            let server = server.start().await.unwrap();
+            let start = || export(&server, &output, flags);
+            kills += killed_until_done(start, most, &mut requests, &mut rng).await;
+            assert_eq!(exported(&output), expected, "{flags:?}");
+            assert_eq!(names_in(directory.path()), ["chat.jsonl", "chat.jsonl.checkpoint"]);
+        }
+        println!("{flags:?}: killed {kills} times");
     }
 }
 
@@ -155,43 +163,49 @@ async fn killed_many_times_the_file_holds_every_message_once() {
 async fn killed_many_times_while_it_appends_the_file_holds_every_message_once() {
     let conversation = conversation(MESSAGES);
     for flags in [&[][..], &["--lookback", "7d"]] {
-        let directory = tempfile::tempdir().unwrap();
-        let output = directory.path().join("chat.jsonl");
-        let earlier = server_with(MESSAGES / 5).start().await.unwrap();
-        assert_eq!(ended(export(&earlier, &output, flags)).await.code, Some(0));
-        let begun = std::fs::read(&output).unwrap();
-        let (server, mut requests) = reporting(MESSAGES);
-        let server = server.start().await.unwrap();
-        let start = || export(&server, &output, flags);
-        let kills = killed_until_done(start, 60, &mut requests).await;
-        assert!(kills > 2, "{flags:?}: {kills}");
-        assert_eq!(exported(&output), oldest_first(&conversation), "{flags:?}");
-        // Appended: what was there is still there, byte by byte.
-        assert!(std::fs::read(&output).unwrap().starts_with(&begun));
+        let (mut kills, mut rng) = (0, fastrand::Rng::with_seed(9));
+        while kills < kills_wanted() {
+            let directory = tempfile::tempdir().unwrap();
+            let output = directory.path().join("chat.jsonl");
+            let earlier = server_with(MESSAGES / 5).start().await.unwrap();
+            assert_eq!(ended(export(&earlier, &output, flags)).await.code, Some(0));
+            let begun = std::fs::read(&output).unwrap();
+            let (server, mut requests) = reporting(MESSAGES);
+            let server = server.start().await.unwrap();
+            let start = || export(&server, &output, flags);
+            kills += killed_until_done(start, 60, &mut requests, &mut rng).await;
+            assert_eq!(exported(&output), oldest_first(&conversation), "{flags:?}");
+            // Appended: what was there is still there, byte by byte.
+            assert!(std::fs::read(&output).unwrap().starts_with(&begun));
+        }
+        println!("{flags:?}: killed {kills} times while it appends");
     }
 }
 
 #[tokio::test]
 async fn killed_many_times_while_it_follows_the_file_holds_every_message_once() {
-    let conversation = conversation(600);
+    let many = 600 + 20 * kills_wanted();
+    let conversation = conversation(many);
     let directory = tempfile::tempdir().unwrap();
     let output = directory.path().join("chat.jsonl");
     let (server, mut requests) = reporting(200);
     let server = server.start().await.unwrap();
-    let mut rng = fastrand::Rng::with_seed(3);
+    let (mut kills, mut rng) = (0, fastrand::Rng::with_seed(3));
     let mut coming = conversation[200..].iter();
-    while coming.len() > 0 {
+    while coming.len() > 0 || kills < kills_wanted() {
         let child = export(&server, &output, &["--follow=10ms"]);
         for message in coming.by_ref().take(rng.usize(1..40)) {
             server.add_message(CHAT, message.clone());
         }
         // It never ends by itself.
         assert_eq!(killed_after(rng.usize(1..30), child, &mut requests).await, None);
+        kills += 1;
     }
+    println!("killed {kills} times while it follows");
     let child = export(&server, &output, &["--follow=10ms"]);
     requests.recv().await.unwrap();
     let all = async {
-        while std::fs::read_to_string(&output).unwrap_or_default().lines().count() < 600 {
+        while std::fs::read_to_string(&output).unwrap_or_default().lines().count() < many {
             sleep(Duration::from_millis(5)).await;
         }
     };
@@ -199,7 +213,7 @@ async fn killed_many_times_while_it_follows_the_file_holds_every_message_once() 
     interrupt(&child).await;
     let stopped = ended(child).await;
     assert_eq!(stopped.code, Some(130), "{}", stopped.stderr);
-    assert!(stopped.stdout.contains(": 600 messages, "), "{}", stopped.stdout);
+    assert!(stopped.stdout.contains(&format!(": {many} messages, ")), "{}", stopped.stdout);
     assert_eq!(exported(&output), oldest_first(&conversation));
 }
 
