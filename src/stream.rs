@@ -265,8 +265,9 @@ impl<T> MessageStream<T> {
         self.pages.end().filter(|_| self.page.to_hand_out(self.skip_malformed) == 0)
     }
 
-    /// How many messages have been fetched and not yet handed out. Messages that cannot be read count too, unless
-    /// [`skip_malformed`](crate::Messages::skip_malformed) leaves them out.
+    /// How many messages have been fetched and can be handed out now. Messages that cannot be read count too, unless
+    /// [`skip_malformed`](crate::Messages::skip_malformed) leaves them out. Messages that wait behind others that are still to
+    /// be fetched do not count: oldest first, and with [`concurrency`](crate::Messages::concurrency), there may be thousands.
     #[must_use]
     pub fn in_hand(&self) -> usize {
         self.page.to_hand_out(self.skip_malformed) + self.pages.waiting(self.skip_malformed)

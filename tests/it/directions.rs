@@ -211,6 +211,90 @@ async fn a_chat_that_was_cleared_is_a_clean_end() {
 }
 
 #[tokio::test]
+async fn a_sync_holds_when_the_chat_s_beginning_was_deleted_and_brings_no_edited_message() {
+    let server = server_with(300).start().await.unwrap();
+    let client = client(&server).await;
+    let conversation = conversation(300);
+    let mut taken = Vec::new();
+    let (line, _) = take(client.messages(CHAT).oldest_first(), 1_000, &mut taken).await;
+    // All but the last ten are gone, and one of these was edited.
+    for message in &conversation[..290] {
+        server.remove_message(CHAT, message.id());
+    }
+    let edited = &conversation[299];
+    server.remove_message(CHAT, edited.id());
+    server.add_message(CHAT, FakeMessage::text(edited.timestamp(), edited.id(), "edited"));
+    let query = || client.messages(CHAT).resume_from(line.parse().unwrap());
+    taken.clear();
+    let (_, end) = take(query(), 10, &mut taken).await;
+    assert_eq!((taken.len(), end), (0, Some(End::ReachedNewest)));
+    let later = edited.timestamp().as_millis() + 1_000;
+    for n in 0..60 {
+        server.add_message(CHAT, text(later + n, &format!("n{n:02}")));
+    }
+    take(query(), 100, &mut taken).await;
+    assert_eq!(taken, (0..60).map(|n| format!("n{n:02}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn pages_say_when_they_have_caught_up_and_where_to_go_on() {
+    let server = server_with(120).start().await.unwrap();
+    let client = client(&server).await;
+    let mut pages = client.messages(CHAT).pages();
+    assert!(pages.newest_checkpoint().is_none());
+    while pages.try_next().await.unwrap().is_some() {}
+    assert!(!pages.is_caught_up());
+    let newest = pages.newest_checkpoint().unwrap();
+
+    server.add_message(CHAT, text(Timestamp::now().as_millis(), "new"));
+    let mut pages =
+        client.messages(CHAT).resume_from(newest).follow(Duration::from_secs(60)).pages();
+    assert!(!pages.is_caught_up());
+    assert_eq!(ids(&pages.try_next().await.unwrap().unwrap().messages), ["new"]);
+    assert!(pages.is_caught_up() && pages.newest_checkpoint().is_none());
+    assert_eq!((pages.end(), pages.progress()), (None, Some(1.0)));
+}
+
+/// Each of the first requests in turn fails in its own way, while messages arrive.
+#[tokio::test]
+async fn a_fault_of_every_request_in_turn_loses_nothing_while_a_chat_is_followed() {
+    for failing in 0..12 {
+        let fault = move |_: &_, number| {
+            (number == failing).then(|| match failing % 4 {
+                0 => Fault::status(403),
+                1 => Fault::Close,
+                2 => Fault::CutBody { after: 40 },
+                _ => Fault::status(503),
+            })
+        };
+        let server = server_with(120).faults(fault).start().await.unwrap();
+        let client = client(&server).await;
+        let query = client.messages(CHAT).page_size(40).concurrency(1 + failing as usize % 3);
+        let mut stream = query.follow(Duration::from_millis(1)).stream();
+        let mut taken = Vec::new();
+        let mut expected = oldest_first(&conversation(120));
+        let mut now = Timestamp::now().as_millis();
+        while taken.len() < 140 {
+            if taken.len() >= 120 && taken.len() == expected.len() {
+                now += 1_000;
+                expected.push(format!("n{}", taken.len()));
+                server.add_message(CHAT, text(now, &format!("n{}", taken.len())));
+            }
+            match stream.next().await {
+                Some(Ok(message)) => taken.push(message.id.to_string()),
+                Some(Err(error)) => {
+                    assert_eq!(error.kind(), ErrorKind::Forbidden, "{failing}");
+                    stream.resume();
+                }
+                None => panic!("a stream that follows does not end"),
+            }
+        }
+        assert_eq!(taken, expected, "{failing}");
+        assert!(server.request_count() > failing);
+    }
+}
+
+#[tokio::test]
 async fn late_messages_come_once_with_a_lookback_and_not_without() {
     for lookback in [None, Some(Duration::from_secs(60))] {
         let server = FakeTexter::builder()
