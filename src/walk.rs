@@ -357,8 +357,7 @@ impl Walk {
         };
         let last = first.timestamp <= chat_start
             || self.bounds.since.is_some_and(|since| first.timestamp < since)
-            || self.position.timestamp().is_some_and(|time| first.timestamp >= time)
-            || self.bounds.until.is_some_and(|until| first.timestamp > until);
+            || self.position.timestamp().is_none_or(|time| first.timestamp >= time);
         if last || self.goal != Goal::Page {
             return None;
         }

@@ -1,5 +1,6 @@
 //! What the plan asks, case by case.
 
+mod ends;
 mod failures;
 mod looks;
 

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod group;
+mod learn;
 mod places;
 mod refused;
 mod rows;

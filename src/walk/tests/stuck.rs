@@ -135,6 +135,23 @@ fn beyond_empty_answers_with_nothing_further_back_are_the_end() {
 }
 
 #[test]
+fn beyond_an_empty_answer_or_a_longer_one_with_nothing_further_back_is_asked_for_again() {
+    // Three held, two came back, and then none: some may have been deleted meanwhile.
+    let (mut told, _) = beyond_three();
+    assert_eq!(told.hears(&[], ChatTime::Unknown), Next::Ask);
+    assert!(matches!(told.goal(), Goal::Beyond(_)));
+    // None, and then two.
+    let (mut told, three) = confirming_three();
+    assert_eq!(told.hears(&[], ChatTime::Unknown), Next::Ask);
+    assert_eq!(told.hears(&three[1..], ChatTime::Unknown), Next::Ask);
+    assert!(matches!(told.goal(), Goal::Beyond(_)));
+    // Fewer than before.
+    let (mut told, three) = beyond_three();
+    assert_eq!(told.hears(&three[2..], ChatTime::Unknown), Next::Ask);
+    assert!(matches!(told.goal(), Goal::Newest(_)));
+}
+
+#[test]
 fn beyond_an_answer_that_grows_no_longer_with_nothing_further_back_is_held_against_the_newest() {
     for start in [at(5_000), ChatTime::Unknown] {
         let (mut told, three) = beyond_three();
