@@ -33,10 +33,15 @@ const PAGE: usize = 200;
 
 type Pages = Vec<Vec<Message>>;
 
-/// Messages that own nothing on the heap, so that only how they are moved counts.
+/// Messages that own nothing on the heap, so that only how they are moved counts. Each page is newest first.
 fn pages() -> Pages {
-    let json = r#"{"_id":"68ba89f8c909657dffcf267c","timestamp":1757055477000,"type":"text"}"#;
-    vec![vec![serde_json::from_str(json).unwrap(); PAGE]; PAGES]
+    let message = |n: usize| {
+        let time = 1_757_055_477_000 - n as i64;
+        let json =
+            format!(r#"{{"_id":"68ba89f8c909657dffc{n:05}","timestamp":{time},"type":"text"}}"#);
+        serde_json::from_str(&json).unwrap()
+    };
+    (0..PAGES).map(|page| (0..PAGE).map(|n| message(page * PAGE + n)).collect()).collect()
 }
 
 /// Keeps the memory for the runs with the process: an allocation that stays lies behind it. Else the

@@ -135,7 +135,10 @@ fn the_same_with_eight_requests_at_once() {
 /// `slack`: by how many KiB the parts of the walk may differ beyond a factor of two.
 fn soak(concurrency: usize, slack: u64) {
     let began = Instant::now();
-    let messages: Vec<FakeMessage> = Conversation::seeded(3).messages(MESSAGES).collect();
+    let messages: Vec<FakeMessage> = Conversation::seeded(3)
+        .messages(MESSAGES)
+        .starting_at("2000-01-01T00:00:00Z".parse().unwrap())
+        .collect();
     let newest_first: Vec<String> = messages.iter().rev().map(|m| m.id().to_owned()).collect();
     let (alive, until) = mpsc::channel();
     let (base_url, token) = serve(messages, until);

@@ -10,13 +10,29 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter};
-use texter_history::{Client, RetryPolicy};
+use texter_history::{Client, RetryPolicy, Timestamp};
 
 pub const CHAT: &str = "67bf11038b24880cc966f799";
 
+/// The newest message of a chat, in epoch milliseconds: none may be dated in the future, as in no chat.
+const NEWEST: i64 = 1_750_000_000_000;
+
 /// So many realistic messages; without ties, so that the hand-written loop gets them all, too.
 pub fn conversation(messages: usize) -> Vec<FakeMessage> {
-    Conversation::seeded(2025).messages(messages).tie_share(0.0).collect()
+    let begin = Timestamp::from_millis(NEWEST / 2);
+    let made = Conversation::seeded(2025).messages(messages).tie_share(0.0).starting_at(begin);
+    let made: Vec<FakeMessage> = made.collect();
+    let newest = made.last().map_or(NEWEST, |message| message.timestamp().as_millis());
+    // A long chat takes longer than there is time. Then the messages follow each other faster.
+    let faster = newest / NEWEST + 1;
+    let mut last = 0;
+    let moved = made.into_iter().map(|message| {
+        let time = message.timestamp().as_millis();
+        last = (time / faster).max(last + 1);
+        let json = message.json().replace(&time.to_string(), &last.to_string());
+        FakeMessage::placed(Timestamp::from_millis(last), message.id(), json)
+    });
+    moved.collect()
 }
 
 /// The body of a page of the newest of these.
