@@ -174,6 +174,10 @@ impl FakeTexterBuilder {
         self
     }
 
+    /// Starts to serve, on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
     /// When the server cannot listen on the port.
     pub async fn start(self) -> io::Result<FakeTexter> {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await?;
