@@ -315,6 +315,21 @@ impl<T> MessageStream<T> {
         self.pages.resume();
     }
 
+    /// Counts the next message, which cannot be read. Returns whether it is left out.
+    // Not inlined, so that `poll_next` is small enough to be inlined into the caller's loop. Otherwise each message is
+    // moved once more.
+    #[inline(never)]
+    fn skips_malformed(&mut self) -> bool {
+        self.malformed += 1;
+        self.page.malformed = self.page.malformed.saturating_sub(1);
+        if self.skip_malformed {
+            if let Some(Err(error)) = self.page.messages.pop() {
+                tell_of_skipped(&error);
+            }
+        }
+        self.skip_malformed
+    }
+
     /// Fetches the next page and puts it in hand.
     #[inline(never)]
     fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(), Error>>> {
@@ -339,31 +354,25 @@ impl<T> Stream for MessageStream<T> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if let Some(message) = this.page.messages.last() {
-                match message {
-                    Ok(_) => this.messages += 1,
-                    Err(error) => {
-                        this.malformed += 1;
-                        this.page.malformed = this.page.malformed.saturating_sub(1);
-                        if this.skip_malformed {
-                            tell_of_skipped(error);
-                            this.page.messages.pop();
-                            continue;
-                        }
+            match this.page.messages.last() {
+                Some(Ok(_)) => this.messages += 1,
+                Some(Err(_)) => {
+                    if this.skips_malformed() {
+                        continue;
                     }
                 }
-                if this.pages.reads_ahead() {
-                    this.pages.poll_ahead(cx);
-                }
+                None => match ready!(this.poll_page(cx)) {
+                    Some(Ok(())) => continue,
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    None => return Poll::Ready(None),
+                },
+            }
+            if this.pages.reads_ahead() {
+                this.pages.poll_ahead(cx);
             }
             // No code stands between `pop` and `return`, so the message is moved only once.
             if let Some(message) = this.page.messages.pop() {
                 return Poll::Ready(Some(message));
-            }
-            match ready!(this.poll_page(cx)) {
-                Some(Ok(())) => {}
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
             }
         }
     }

@@ -306,6 +306,12 @@ mod tests {
         limit.answered(turn, at);
     }
 
+    /// Sends a request that is refused at once, and waits as long as the limit says.
+    fn refused(limit: &mut Limit, now: &mut Instant, asked: Option<Duration>) {
+        let turn = limit.send(*now);
+        *now += limit.refused(turn, asked, 0.0, *now);
+    }
+
     fn rate(limit: &Limit) -> f64 {
         limit.rate().unwrap()
     }
@@ -400,8 +406,7 @@ mod tests {
         let (mut limit, mut now) = (Limit::new(None), Instant::now());
         let mut before = f64::MAX;
         for _ in 0..20 {
-            let turn = limit.send(now);
-            now += limit.refused(turn, None, 0.0, now);
+            refused(&mut limit, &mut now, None);
             assert!(rate(&limit) <= (before * HALF).max(SLOWEST));
             before = rate(&limit);
         }
@@ -418,16 +423,12 @@ mod tests {
     fn what_was_found_out_stays_for_a_while_and_is_then_tried_again() {
         let (mut limit, mut now) = (Limit::new(None), Instant::now());
         answered(&mut limit, now);
-        let refuse = |limit: &mut Limit, now: &mut Instant| {
-            let turn = limit.send(*now);
-            *now += limit.refused(turn, Some(SECOND), 0.0, *now);
-        };
-        refuse(&mut limit, &mut now);
+        refused(&mut limit, &mut now, Some(SECOND));
         for _ in 0..8 {
             now = limit.free().unwrap();
             answered(&mut limit, now);
         }
-        refuse(&mut limit, &mut now);
+        refused(&mut limit, &mut now, Some(SECOND));
         let (found, since) = (rate(&limit), now);
         while now < since + STAY_PAUSES * SECOND {
             assert_eq!(rate(&limit), found);
@@ -453,19 +454,15 @@ mod tests {
     fn an_outage_makes_a_known_pace_a_guess_that_grows_fast_again() {
         let (mut limit, mut now) = (Limit::new(None), Instant::now());
         answered(&mut limit, now);
-        let refuse = |limit: &mut Limit, now: &mut Instant| {
-            let turn = limit.send(*now);
-            *now += limit.refused(turn, None, 0.0, *now);
-        };
-        refuse(&mut limit, &mut now);
+        refused(&mut limit, &mut now, None);
         while rate(&limit) < 20.0 {
             now = limit.free().unwrap();
             answered(&mut limit, now);
         }
-        refuse(&mut limit, &mut now);
+        refused(&mut limit, &mut now, None);
         let (known, outage) = (rate(&limit), now);
         while now < outage + 20 * SECOND {
-            refuse(&mut limit, &mut now);
+            refused(&mut limit, &mut now, None);
         }
         let over = now;
         while rate(&limit) < known {
