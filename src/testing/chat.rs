@@ -175,6 +175,20 @@ pub(super) struct Entry {
     end: usize,
 }
 
+impl Entry {
+    /// The entry of a message whose text begins there.
+    fn new(message: FakeMessage, start: usize) -> Self {
+        Self {
+            timestamp: message.timestamp,
+            id: message.id.into(),
+            bot_session: message.bot_session.map(Into::into),
+            hidden: message.hidden,
+            start,
+            end: start + message.json.len(),
+        }
+    }
+}
+
 impl Row for Entry {
     fn timestamp(&self) -> i64 {
         self.timestamp
@@ -193,7 +207,7 @@ impl Row for Entry {
     }
 }
 
-/// The messages in ascending order, and their texts joined by commas. A page is a slice of that text.
+/// The messages in ascending order, and their texts with a comma behind each. A page is a slice of that text.
 #[derive(Clone, Debug)]
 pub(super) struct StoredChat {
     pub(super) entries: Vec<Entry>,
@@ -206,19 +220,10 @@ impl StoredChat {
         let mut text = BytesMut::with_capacity(messages.iter().map(|m| m.json.len() + 1).sum());
         let mut entries = Vec::with_capacity(messages.len());
         for message in messages {
-            if !text.is_empty() {
-                text.extend_from_slice(b",");
-            }
             let start = text.len();
             text.extend_from_slice(message.json.as_bytes());
-            entries.push(Entry {
-                timestamp: message.timestamp,
-                id: message.id.into(),
-                bot_session: message.bot_session.map(Into::into),
-                hidden: message.hidden,
-                start,
-                end: text.len(),
-            });
+            text.extend_from_slice(b",");
+            entries.push(Entry::new(message, start));
         }
         Self { entries, text: text.freeze() }
     }
@@ -251,34 +256,27 @@ impl StoredChat {
         }
     }
 
-    fn messages(&self) -> Vec<FakeMessage> {
-        let texts = self
-            .entries
-            .iter()
-            .map(|e| String::from_utf8_lossy(&self.text[e.start..e.end]).into_owned());
-        self.entries
-            .iter()
-            .zip(texts)
-            .map(|(entry, json)| FakeMessage {
-                timestamp: entry.timestamp,
-                id: entry.id.to_string(),
-                bot_session: entry.bot_session.as_deref().map(str::to_owned),
-                hidden: entry.hidden,
-                json,
-            })
-            .collect()
-    }
-
     pub(super) fn add(&mut self, message: FakeMessage) {
-        let mut messages = self.messages();
-        messages.push(message);
-        *self = Self::new(messages);
+        let at = self.entries.partition_point(|entry| entry.timestamp <= message.timestamp);
+        let start = self.entries.get(at).map_or(self.text.len(), |next| next.start);
+        let (before, behind) = self.text.split_at(start);
+        self.text = [before, message.json.as_bytes(), b",", behind].concat().into();
+        for entry in self.entries.iter_mut().skip(at) {
+            entry.start += message.json.len() + 1;
+            entry.end += message.json.len() + 1;
+        }
+        self.entries.insert(at, Entry::new(message, start));
     }
 
     pub(super) fn remove(&mut self, id: &str) {
-        let mut messages = self.messages();
-        messages.retain(|message| message.id != id);
-        *self = Self::new(messages);
+        while let Some(at) = self.entries.iter().position(|entry| &*entry.id == id) {
+            let Entry { start, end, .. } = self.entries.remove(at);
+            self.text = [&self.text[..start], &self.text[end + 1..]].concat().into();
+            for entry in self.entries.iter_mut().skip(at) {
+                entry.start -= end + 1 - start;
+                entry.end -= end + 1 - start;
+            }
+        }
     }
 }
 
@@ -292,4 +290,42 @@ fn runs(page: &[usize]) -> Vec<std::ops::Range<usize>> {
         }
     }
     runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bodies(chat: &StoredChat) -> Vec<u8> {
+        let page: Vec<usize> = (0..chat.entries.len()).collect();
+        chat.body(&page, (None, "1".to_owned())).concat()
+    }
+
+    #[test]
+    fn what_is_added_and_removed_stands_where_it_would_have_stood_from_the_first() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..200 {
+            let mut messages: Vec<FakeMessage> = Vec::new();
+            let mut chat = StoredChat::new(Vec::new());
+            for step in 0..20 {
+                if rng.u8(..4) == 0 && !messages.is_empty() {
+                    let gone = messages.swap_remove(rng.usize(..messages.len()));
+                    chat.remove(&gone.id);
+                } else {
+                    // Each time once, so that the order tells all.
+                    let time = Timestamp::from_millis(rng.i64(0..100) * 100 + step);
+                    let text = "a".repeat(rng.usize(..9));
+                    let message = FakeMessage::text(time, format!("m{step}"), &text);
+                    messages.push(message.clone());
+                    chat.add(message);
+                }
+                let at_once = StoredChat::new(messages.clone());
+                let ids = |chat: &StoredChat| -> Vec<_> {
+                    chat.entries.iter().map(|entry| (entry.timestamp, entry.id.clone())).collect()
+                };
+                assert_eq!(ids(&chat), ids(&at_once));
+                assert_eq!(bodies(&chat), bodies(&at_once));
+            }
+        }
+    }
 }
