@@ -1,6 +1,6 @@
 //! Sorts an answer out, message by message: which messages are new, handed out already, or out of bounds.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Answer, Ask, Goal, Walk};
 use crate::cursor::{Cursor, Key};
@@ -42,12 +42,12 @@ pub(super) struct Sorted {
 struct Known<'a> {
     /// The newest time that may still hold new messages.
     newest: Option<Timestamp>,
-    ids: HashSet<&'a MessageId>,
-    texts: HashMap<u64, usize>,
+    ids: BTreeSet<&'a MessageId>,
+    texts: BTreeMap<u64, usize>,
     /// From this index on, a message without a place may be one that was handed out before.
     texts_from: usize,
     /// The ids of the group, once it has a second message.
-    group: HashSet<&'a MessageId>,
+    group: BTreeSet<&'a MessageId>,
     previous: Option<&'a Cursor>,
     /// Whether the last message with a place was too new.
     behind_newer: bool,
@@ -99,7 +99,7 @@ impl Walk {
 
     fn known<'a>(&'a self, keys: &[Key], index_at: impl Fn(usize) -> usize) -> Known<'a> {
         let here = self.position.timestamp();
-        let mut texts = HashMap::new();
+        let mut texts = BTreeMap::new();
         for text in self.position.texts() {
             *texts.entry(text).or_default() += 1;
         }
@@ -126,7 +126,7 @@ impl Walk {
             ids: self.position.ids().collect(),
             texts,
             texts_from,
-            group: HashSet::new(),
+            group: BTreeSet::new(),
             previous: None,
             behind_newer,
         }
