@@ -294,15 +294,16 @@ fn check(chat: &Chat, case: &Case, walked: &Walked, stop: &Stop) -> Result<bool,
                 || matches!(chat.model.rules.tie_order, TieOrder::ById | TieOrder::ByIdDescending));
         if stable && !chat.changed && unreadable.is_empty() && !widens {
             let descending = chat.model.rules.tie_order == TieOrder::ByIdDescending && !keyset;
-            let mut sorted = walked.handed_out.clone();
-            sorted.sort_by(|a, b| {
-                let by_id = if descending { b.cmp(a) } else { a.cmp(b) };
-                time(a).cmp(&time(b)).then(by_id)
-            });
+            let mut ascending: Vec<(i64, &MessageId)> =
+                walked.handed_out.iter().map(|id| (time(id), id)).collect();
             if !case.oldest_first {
-                sorted.reverse();
+                ascending.reverse();
             }
-            if sorted != walked.handed_out {
+            let in_order = |(time, id): &(i64, &MessageId), (next, behind): &(i64, &MessageId)| {
+                let by_id = if descending { id >= behind } else { id <= behind };
+                time < next || (time == next && by_id)
+            };
+            if !ascending.is_sorted_by(in_order) {
                 return Err("within one timestamp, not in the server's order".into());
             }
         }

@@ -58,8 +58,9 @@ impl Chat {
     }
 
     fn add(&mut self, time: i64, id: String) {
-        self.messages.push((time, id));
-        self.messages.sort();
+        let message = (time, id);
+        let at = self.messages.partition_point(|other| *other <= message);
+        self.messages.insert(at, message);
     }
 
     fn answer(&mut self, ask: &Ask) -> Fetched<String> {

@@ -201,8 +201,9 @@ async fn stopped_anywhere_and_resumed_the_union_is_exact() {
         let mut rng = Rng::with_seed(seed);
         let longest = *[1, 3, 40].get(rng.usize(..3)).unwrap();
         let mut walked = Walked::nothing();
+        let client = serve(&model);
         // The stream is also stopped before the first poll.
-        let mut checkpoint = query(&serve(&model), &bounds).stream().checkpoint();
+        let mut checkpoint = query(&client, &bounds).stream().checkpoint();
         loop {
             let line = checkpoint.to_string();
             let json = serde_json::to_string(&line.parse::<Checkpoint>().unwrap()).unwrap();
@@ -213,7 +214,7 @@ async fn stopped_anywhere_and_resumed_the_union_is_exact() {
                 LimitReading::Refused { above, .. } => rng.u32(1..=u32::try_from(above).unwrap()),
                 _ => rng.u32(1..200),
             };
-            let again = serve(&model).messages(CHAT).page_size(page_size).resume_from(restored);
+            let again = client.messages(CHAT).page_size(page_size).resume_from(restored);
             match walk(again, rng.usize(1..=longest), &mut walked).await {
                 Some(next) => checkpoint = next,
                 None => break,
