@@ -39,6 +39,12 @@ impl Walk {
                 PageLength::Unproven { .. } if before.is_none() => {
                     PageLength::Unproven { first: Some(count) }
                 }
+                // A cap would have given as many, with or without those that the cursor leaves out.
+                PageLength::Unproven { first: Some(first) }
+                    if first != count && first != count + sorted.left_out =>
+                {
+                    PageLength::Uneven
+                }
                 PageLength::Unproven { .. } | PageLength::AsAsked if count > 0 => {
                     PageLength::Capped(count)
                 }
@@ -79,7 +85,7 @@ impl Walk {
         matches!(self.goal, Goal::Widen(_) | Goal::Beyond(_))
             || match self.server.page_length {
                 PageLength::Unproven { first } => self.is_full(sorted, first.unwrap_or(default)),
-                PageLength::Capped(cap) => sorted.count >= cap,
+                PageLength::Capped(cap) => self.is_full(sorted, cap),
                 PageLength::AsAsked | PageLength::Uneven => sorted.count >= default,
             }
     }

@@ -142,12 +142,18 @@ fn something_new_asks_for_the_next_page() {
 #[test]
 fn something_new_of_a_group_that_was_too_large_is_widened_on() {
     let all = group(5_000, "m", 40);
-    let mut told = Told::behind(bounds(10), &all[29..]);
-    assert_eq!(told.hears(&all[30..], at(1_000)), Next::Ask);
-    assert_eq!(told.goal(), widen(22, 10, Stall::Ties));
-    assert_eq!(told.hears(&[&all[18..29], &all[30..]].concat(), at(1_000)), Next::Ask);
-    // The limit is twice the number seen of the group.
-    assert_eq!(told.goal(), widen(44, 21, Stall::Ties));
+    let behind_some_of_it = |start| {
+        let mut told = Told::behind(bounds(10), &all[29..]);
+        assert_eq!(told.hears(&all[30..], start), Next::Ask);
+        assert_eq!(told.goal(), widen(22, 10, Stall::Ties));
+        assert_eq!(told.hears(&[&all[18..29], &all[30..]].concat(), start), Next::Ask);
+        // The limit is twice the number seen of the group.
+        assert_eq!(told.goal(), widen(44, 21, Stall::Ties));
+        told
+    };
+    // The group may be the chat's first.
+    behind_some_of_it(at(5_000));
+    let mut told = behind_some_of_it(at(1_000));
     let rest = [&run(4_000, 5)[..], &all].concat();
     assert_eq!(told.hears(&rest, at(1_000)), Next::Ask);
     assert_eq!((told.goal(), told.asks().limit), (Goal::Page, 10));
