@@ -24,8 +24,8 @@ const UNTRUSTED: [&str; 4] =
 const NO_TLS: [&str; 3] = ["InvalidContentType", "wrong version number", "packet length too long"];
 
 /// The error when a request failed before the head of its answer arrived. `answered` tells whether any answer
-/// has come before.
-pub(super) fn not_sent(error: reqwest::Error, answered: bool) -> Error {
+/// has come before. `kept_alive` tells whether the connection may be one from before.
+pub(super) fn not_sent(error: reqwest::Error, answered: bool, kept_alive: bool) -> Error {
     // NOTE: the URL is taken out, because the error already says in its own words what was asked for.
     let error = error.without_url();
     if says(&error, &[PROXY_ASKS]) {
@@ -39,7 +39,7 @@ pub(super) fn not_sent(error: reqwest::Error, answered: bool) -> Error {
         (Some(Cause::Untrusted), "the server's certificate is not trusted")
     } else if error.is_connect() && says(&error, &NO_TLS) {
         (Some(Cause::NoTls), "the server does not speak TLS at this port")
-    } else if answered && was_kept_alive(&error) {
+    } else if kept_alive && closed_unanswered(&error) {
         (Some(Cause::Unanswered), "the connection closed before the answer")
     } else {
         (None, "the request failed")
@@ -102,7 +102,7 @@ fn says(error: &Source, words: &[&str]) -> bool {
 
 /// Whether the connection closed before any of the answer was read. The server may close a connection that was
 /// kept alive just as the next request goes out. The connection's runtime may also end.
-fn was_kept_alive(error: &reqwest::Error) -> bool {
+fn closed_unanswered(error: &reqwest::Error) -> bool {
     !error.is_connect()
         && causes(error).any(|cause| {
             if let Some(error) = cause.downcast_ref::<hyper::Error>() {

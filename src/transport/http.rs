@@ -24,8 +24,8 @@ use crate::retry::parse_retry_after;
 pub(crate) struct HttpTransport {
     clients: Clients,
     token: SecretString,
-    /// Whether any answer has come yet. If so, a connection may have been kept alive, and the server's name has
-    /// been resolved.
+    /// Whether any answer has come yet. If so, the server's name has been resolved, and a connection may have
+    /// been kept alive.
     answered: Arc<AtomicBool>,
 }
 
@@ -126,13 +126,17 @@ impl Transport for HttpTransport {
         let authorization = self.authorization();
         let client = self.clients.here();
         let answered = Arc::clone(&self.answered);
+        // Others may have used the caller's HTTP client before.
+        let shared = matches!(self.clients, Clients::Given(_));
         Box::pin(async move {
             let authorization = authorization
                 .ok_or_else(|| Error::invalid_request("the token cannot be sent in a header"))?;
             let request = client?.get(url.clone()).header(ACCEPT, "application/json");
             let sent = request.header(AUTHORIZATION, authorization).send().await;
-            let response =
-                sent.map_err(|error| not_sent(error, answered.load(Ordering::Relaxed)))?;
+            let response = sent.map_err(|error| {
+                let answered = answered.load(Ordering::Relaxed);
+                not_sent(error, answered, answered || shared)
+            })?;
             answered.store(true, Ordering::Relaxed);
             if *response.url() != url {
                 return Err(Error::new(

@@ -235,6 +235,20 @@ async fn a_kept_alive_connection_that_closes_is_asked_again_at_once() {
     assert_eq!(server.request_count(), 6);
 }
 
+/// The caller's HTTP client may hold connections that others have used, so the first request is sent again too.
+#[tokio::test]
+async fn a_connection_that_others_kept_alive_and_that_closes_is_asked_again_at_once() {
+    let server = server_with(5).start().await.unwrap();
+    let http = reqwest::Client::builder().retry(reqwest::retry::never()).build().unwrap();
+    let client = || client_of(&server).http_client(http.clone()).retry(RetryPolicy::none());
+    let other = client().build().unwrap();
+    assert_eq!(other.messages(CHAT).stream().count().await, 5);
+    server.push_fault(Fault::Close);
+    let client = client().build().unwrap();
+    let messages: Vec<Message> = client.messages(CHAT).stream().try_collect().await.unwrap();
+    assert_eq!((messages.len(), server.request_count()), (5, 3));
+}
+
 #[tokio::test]
 async fn a_server_that_only_closes_is_not_asked_for_ever() {
     let closes = |_: &_, _| Some(Fault::Close);
