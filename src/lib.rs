@@ -241,9 +241,9 @@ pub use id::{
     ShortText,
 };
 pub use message::{
-    Button, Channel, ChannelInfo, ChatChannelInfo, ChatStatus, Direction, Extra, ExtraIter, Json,
-    List, ListRow, ListSection, Media, MediaKind, Message, MessageKind, Postback, Status,
-    StatusChange, UnknownWord,
+    Button, Channel, ChannelInfo, ChatChannelInfo, ChatStatus, Direction, Extra, ExtraIntoIter,
+    ExtraIter, Json, List, ListRow, ListSection, Media, MediaKind, Message, MessageKind, Postback,
+    Status, StatusChange, UnknownWord,
 };
 pub use query::Messages;
 pub use retry::RetryPolicy;

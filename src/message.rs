@@ -19,7 +19,7 @@ use crate::timestamp::Timestamp;
 
 use object::object;
 
-pub use json::{Extra, ExtraIter, Json};
+pub use json::{Extra, ExtraIntoIter, ExtraIter, Json};
 pub use parts::{
     Button, ChannelInfo, ChatChannelInfo, List, ListRow, ListSection, Media, Postback, StatusChange,
 };

@@ -90,7 +90,9 @@ impl Error {
 
     /// Which field of a message could not be read, such as `statusHistory[0].timestamp`. The field is missing,
     /// comes twice, or has another type than in [`Message`] or your own type. `None` when no single field is at
-    /// fault, and for every kind but [`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage).
+    /// fault, and for every kind but [`ErrorKind::MalformedMessage`](crate::ErrorKind::MalformedMessage). `None` too
+    /// for what serde reads twice: a part of your own type with `#[serde(flatten)]`, `untagged` or `tag`. There
+    /// serde no longer knows the field.
     ///
     /// The path names fields and keys of maps. It never holds a value.
     ///

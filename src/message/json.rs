@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::iter::FusedIterator;
-use std::slice;
+use std::{slice, vec};
 
 use compact_str::CompactString;
 use serde::de::{DeserializeOwned, Error as _};
@@ -179,6 +179,47 @@ impl<'a> IntoIterator for &'a Extra {
         self.iter()
     }
 }
+
+impl IntoIterator for Extra {
+    type Item = (String, Json);
+    type IntoIter = ExtraIntoIter;
+
+    fn into_iter(self) -> ExtraIntoIter {
+        ExtraIntoIter(self.0.map_or_else(Vec::new, |unknown| unknown.0).into_iter())
+    }
+}
+
+/// The names and values of an [`Extra`] as owned values, in the order in which they came.
+///
+/// # Examples
+///
+/// ```
+/// use texter_history::{Json, Message};
+///
+/// let json = r#"{"_id": "68ba", "timestamp": 0, "mood": "sunny", "wind": 3}"#;
+/// let message: Message = serde_json::from_str(json)?;
+/// let fields: Vec<(String, Json)> = message.extra.into_iter().collect();
+/// assert_eq!((fields[1].0.as_str(), fields[1].1.as_str()), ("wind", "3"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ExtraIntoIter(vec::IntoIter<(CompactString, Json)>);
+
+impl Iterator for ExtraIntoIter {
+    type Item = (String, Json);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(name, json)| (name.into(), json))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for ExtraIntoIter {}
+
+impl FusedIterator for ExtraIntoIter {}
 
 /// The names and values of an [`Extra`], in the order in which they came. [`Extra::iter`] makes it.
 ///

@@ -77,7 +77,11 @@ impl fmt::Display for Fault {
                 f.write_str("a field is missing, comes twice or is not of the type expected")?;
             }
         }
-        write!(f, ", at line {line} column {column}")
+        // Where serde reads a value twice, as for a tagged enum, nothing tells where it stood in the text.
+        if line > 0 {
+            write!(f, ", at line {line} column {column}")?;
+        }
+        Ok(())
     }
 }
 
