@@ -136,7 +136,9 @@ impl Fetch {
     /// How long the page has waited for its turns.
     pub(crate) fn waited(&self) -> Duration {
         match &self.state {
-            State::Queued { since, .. } => self.waited.saturating_add(since.elapsed()),
+            State::Queued { since, called } => {
+                self.waited.saturating_add(queued_for(*since, called, Instant::now()))
+            }
             _ => self.waited,
         }
     }
@@ -201,13 +203,13 @@ impl FetchProjection<'_> {
     /// Sends the request if it is its turn. Otherwise waits for the turn.
     fn take_turn(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         let now = Instant::now();
-        let since = match self.state.as_mut().project() {
-            StateProjection::Queued { since, .. } => *since,
-            _ => now,
+        let (since, queued) = match self.state.as_mut().project() {
+            StateProjection::Queued { since, called } => (*since, queued_for(*since, &called, now)),
+            _ => (now, Duration::ZERO),
         };
         let mut at = match self.place.call(cx.waker(), now) {
             Call::Now(turn) => {
-                *self.waited = self.waited.saturating_add(now.saturating_duration_since(since));
+                *self.waited = self.waited.saturating_add(queued);
                 self.begin_attempt(turn, now);
                 return Ok(());
             }
@@ -223,7 +225,7 @@ impl FetchProjection<'_> {
             let began = since.max(asked.at);
             let patience = began.checked_add(self.retries.longest_to_wait()).unwrap_or(at);
             if patience <= now {
-                *self.waited = self.waited.saturating_add(now.saturating_duration_since(since));
+                *self.waited = self.waited.saturating_add(queued);
                 let what = "the server refused another request of this client";
                 return Err(Error::new(ErrorKind::RateLimited, what).with_retry_after(Some(left)));
             }
@@ -438,6 +440,11 @@ impl Future for Fetch {
             }
         }
     }
+}
+
+/// How long a request has been in the queue. The time after its turn has come, without a poll, does not count.
+fn queued_for(since: Instant, called: &Sleep, now: Instant) -> Duration {
+    now.min(called.deadline()).saturating_duration_since(since)
 }
 
 fn timed_out(timeout: Duration, what: &str) -> Error {

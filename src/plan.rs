@@ -326,6 +326,11 @@ impl<M> Plan<M> {
         self.end
     }
 
+    /// Whether as many messages have been handed out as were wanted.
+    pub(crate) fn has_brought_all_wanted(&self) -> bool {
+        self.remaining == Some(0)
+    }
+
     /// The parts that can be taken now, as far as `max_messages` lets them go out.
     pub(crate) fn ready_parts(&self) -> impl Iterator<Item = &[M]> {
         let newest_first = self.newest_first();

@@ -262,7 +262,7 @@ impl<T> MessageStream<T> {
     /// Why the stream ended. `None` while it has not ended.
     #[must_use]
     pub fn end(&self) -> Option<End> {
-        self.pages.end().filter(|_| self.page.to_hand_out(self.skip_malformed) == 0)
+        self.pages.end().filter(|_| self.page.messages.is_empty())
     }
 
     /// How many messages have been fetched and can be handed out now. Messages that cannot be read count too, unless

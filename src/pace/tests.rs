@@ -302,6 +302,18 @@ async fn waiting_is_no_attempt_and_counts_for_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn time_without_polls_is_not_told_as_waited_for_a_turn() {
+    let (client, _) = limited(Bucket::new(1e9, 1e9), Says::Nothing, |client| client.with_pace(0.1));
+    let (mut first, mut second) = (chat(&client), chat(&client));
+    first.next().await.unwrap().unwrap();
+    assert!(second.next().now_or_never().is_none());
+    tokio::time::advance(100 * SECOND).await;
+    assert_eq!(second.stats().waited.as_secs(), 9);
+    second.next().await.unwrap().unwrap();
+    assert_eq!(second.stats().waited.as_secs(), 9);
+}
+
+#[tokio::test(start_paused = true)]
 async fn refusals_count_by_their_time_and_not_by_their_number() {
     // There are more refusals than attempts. They use up no attempt of a request that fails later.
     let model = Model::documented(5);

@@ -8,11 +8,17 @@ const MOST_UNREAD: usize = 1_024;
 
 impl<M> Plan<M> {
     /// Whether the window at `index`, or a part split off from it, may ask for a page. For the window that is
-    /// handed out next, the plan makes room. That window's messages go out first, so it may always ask.
+    /// handed out next, the plan makes room. If that window has nothing to hand out, it may always ask.
     pub(super) fn may_ask(&mut self, index: usize, split: bool) -> bool {
         while index == 0 && !self.has_room() && self.drop_some() {}
-        let goes_out_first = index == 0 && !(split && self.newest_first());
+        let goes_out_first = index == 0 && !(self.newest_first() && (split || self.reads_ahead()));
         goes_out_first || self.has_room()
+    }
+
+    /// Whether the next page of the window that is handed out next would wait, newest first. How many pages may
+    /// wait within a single window is the matter of `prefetch`.
+    fn reads_ahead(&self) -> bool {
+        self.settings.concurrency > 1 && self.row.front().is_some_and(|front| front.parts() > 0)
     }
 
     /// Whether one more page fits.

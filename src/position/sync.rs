@@ -46,9 +46,13 @@ impl Horizon {
     /// far it may rise: never `now` itself.
     fn floor(self, handed_out: &[Key]) -> Option<Timestamp> {
         let times = handed_out.iter().filter_map(Key::timestamp);
-        let newest = times.filter(|time| *time <= self.now).max()?;
+        times.filter(|time| *time <= self.now).max().map(|newest| self.before(newest))
+    }
+
+    /// As long before this time as a message may be late.
+    fn before(self, newest: Timestamp) -> Timestamp {
         let lookback = i64::try_from(self.lookback.as_millis()).unwrap_or(i64::MAX);
-        Some(Timestamp::from_millis(newest.as_millis().saturating_sub(lookback)))
+        Timestamp::from_millis(newest.as_millis().saturating_sub(lookback))
     }
 }
 
@@ -73,6 +77,15 @@ impl SyncPosition {
         while self.ids.len() > MOST_TIED {
             let Some((oldest, _)) = self.ids.first() else { break };
             self.raise_floor(oldest.next_milli());
+        }
+    }
+
+    /// Moves on at the end of a look, which has handed out all that was there when it began. What was dated in the
+    /// future when it was handed out may be dated in the past now.
+    pub(crate) fn caught_up(&mut self, horizon: Horizon) {
+        let newest = self.ids.iter().rev().map(|(time, _)| *time).find(|time| *time <= horizon.now);
+        if let Some(newest) = newest {
+            self.raise_floor(horizon.before(newest));
         }
     }
 

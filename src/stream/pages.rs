@@ -80,7 +80,7 @@ pub(super) struct Pages<T> {
     given: VecDeque<ReadyPage<T>>,
     /// Where the walk stands behind the pages that were handed out completely.
     standing: Standing,
-    /// When the present look began.
+    /// When the present look began: when its first request was sent.
     now: Timestamp,
     /// How many looks came before it.
     looks: u64,
@@ -187,7 +187,12 @@ impl<T> Pages<T> {
 
     /// Whether the plan, which has nothing to hand out now, is over or has failed. If so, sets the next state.
     fn is_over(&mut self) -> bool {
-        if let Some(end) = self.plan.end() {
+        if let Some(end) = self.plan_end() {
+            if let Standing::OldestFirst { position, .. } = &mut self.standing {
+                if end == End::ReachedNewest {
+                    position.caught_up(Horizon { now: self.now, lookback: self.lookback });
+                }
+            }
             // Requests that were sent early count, even if their answers are no longer needed.
             for flight in std::mem::take(&mut self.under_way).into_iter().filter_map(|sent| sent.0)
             {
@@ -209,8 +214,20 @@ impl<T> Pages<T> {
         true
     }
 
+    /// Why the plan is over. While the stream follows, only `max_messages` and a time that is over end it.
+    fn plan_end(&self) -> Option<End> {
+        let end = self.plan.end()?;
+        if self.follow.is_none() || !matches!(end, End::ReachedNewest | End::ReachedUntil) {
+            return Some(end);
+        }
+        Some(match self.bounds.until {
+            _ if self.plan.has_brought_all_wanted() => End::ReachedMax,
+            Some(until) if until <= self.now => End::ReachedUntil,
+            _ => End::ReachedNewest,
+        })
+    }
+
     fn look_again(&mut self) {
-        self.now = Timestamp::now();
         self.looks += 1;
         if let Standing::OldestFirst { position, .. } = &self.standing {
             self.plan.look_again(position.clone());
@@ -240,6 +257,10 @@ impl<T> Pages<T> {
         let too_much = in_hand && self.plan.bytes() > self.endpoint.max_body_bytes;
         if self.may_ask && !too_much {
             while let Some((window, ask)) = self.plan.ask() {
+                if self.plan.is_first_request() {
+                    // Whatever the stream has waited for until now, the look begins with its first request.
+                    self.now = Timestamp::now();
+                }
                 let flight = self.send(window, ask);
                 self.under_way.push(Landing(Some(flight)));
             }
@@ -331,7 +352,7 @@ impl<T> Pages<T> {
     pub(super) fn end(&self) -> Option<End> {
         let end = match self.state {
             State::Ended(end) => Some(end),
-            State::Running => self.plan.end(),
+            State::Running => self.plan_end(),
             State::Failed(_) | State::Resting(_) => None,
         };
         let goes_on = self.follow.is_some() && end == Some(End::ReachedNewest);
@@ -343,7 +364,7 @@ impl<T> Pages<T> {
         match &self.state {
             State::Resting(_) => true,
             State::Ended(end) => *end == End::ReachedNewest,
-            State::Running => self.plan.end() == Some(End::ReachedNewest),
+            State::Running => self.plan_end() == Some(End::ReachedNewest),
             State::Failed(_) => false,
         }
     }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, advance};
 use super::index_of;
 use crate::client::Client;
 use crate::stream::MessageStream;
+use crate::testing::rulebook::{MinTime, Rules};
 use crate::timestamp::Timestamp;
 use crate::transport::scripted::{Reply, Scripted, answer};
 use crate::walk::model::{CHAT, Model};
@@ -210,5 +211,20 @@ async fn no_more_bodies_wait_than_a_body_may_be_long() {
         }
         assert_eq!(count, 5_000);
         assert!(transport.count() < 200, "{}", transport.count());
+    }
+}
+
+#[tokio::test]
+async fn no_more_messages_wait_than_the_buffer_holds_where_nothing_can_be_split() {
+    let rules = Rules { min_time: MinTime::Missing, ..Rules::default() };
+    for concurrency in [2, 8] {
+        let (client, _) = Scripted::model(Model::with(rules.clone(), 8_000));
+        let mut stream = client.messages(CHAT).concurrency(concurrency).stream();
+        for _ in 0..500 {
+            stream.next().await.unwrap().unwrap();
+            assert!(stream.in_hand() <= 6_400 + 50, "{}", stream.in_hand());
+        }
+        assert!(stream.in_hand() > 6_000, "{}", stream.in_hand());
+        assert_eq!(stream.count().await, 7_500);
     }
 }

@@ -155,3 +155,18 @@ async fn no_made_up_cursor_is_in_an_error() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_stream_ends_only_when_the_last_of_them_is_counted() {
+    let messages =
+        r#"{"_id":"m1","timestamp":1,"text":["private"]},{"_id":"m2","timestamp":2,"text":"two"}"#;
+    let body = format!(r#"{{"messages":[{messages}],"minTime":1,"maxTime":2}}"#);
+    let (client, _) = Scripted::new(move |_, _| Reply::body(body.clone()));
+    let mut stream = client.messages(CHAT).skip_malformed().stream();
+    while !stream.is_terminated() {
+        let more = stream.next().await.is_some();
+        assert_eq!(stream.end().is_some(), !more);
+    }
+    assert_eq!((stream.stats().messages, stream.stats().malformed), (1, 1));
+    assert_eq!(stream.checkpoint().cursor().unwrap().id, "m1");
+}
