@@ -4,7 +4,7 @@
 //! ```toml
 //! [dependencies]
 //! texter-history = "0.1"
-//! futures = "0.3"                                     # `StreamExt` and `TryStreamExt`
+//! futures = "0.3"                                     # `StreamExt` (`next`, `by_ref`) and `TryStreamExt` (`try_next`, `try_collect`)
 //! tokio = { version = "1", features = ["full"] }
 //! ```
 //!
@@ -75,7 +75,7 @@
 //!
 //! **What is new** since the last run: save the [`checkpoint`](MessageStream::checkpoint) of an oldest-first stream, and
 //! [resume from](Messages::resume_from) it. If nothing is new, that costs one request
-//! (without a lookback). Three things to know:
+//! (without a lookback, and if no message is dated in the future). Three things to know:
 //!
 //! - A message may *arrive late*: its timestamp is older than that of a message you have already. Only
 //!   [`Messages::lookback`] finds it.
@@ -102,7 +102,7 @@
 //! | whole pages | [`pages`](Messages::pages), [`pages_as`](Messages::pages_as) |
 //! | unreadable messages left out | [`skip_malformed`](Messages::skip_malformed) |
 //! | a status or an edit of a message you have | [`since`](Messages::since) again, and update by [`Message::id`] |
-//! | a test without the network | [`FakeTexter`] |
+//! | a test without the network | [`FakeTexter`], or [`stream_of`](testing::stream_of) without a server: `cargo add --dev texter-history --features testing` |
 //!
 //! # How it behaves
 //!

@@ -7,12 +7,7 @@ use crate::cursor::{Cursor, Key};
 use crate::id::MessageId;
 use crate::timestamp::Timestamp;
 
-pub(crate) use sync::{Horizon, SyncPosition, UnplacedAt};
-
-/// The most ids remembered at one timestamp, or within a lookback. It is also the largest `limit` that the walk
-/// asks for after answers that show nothing new. No chat has so many messages in one millisecond. A server that
-/// invents new messages for ever is stopped here.
-pub(crate) const MOST_TIED: usize = 65_536;
+pub(crate) use sync::{Horizon, MOST_TIED, SyncPosition, UnplacedAt};
 
 /// Which messages have been handed out, and in which direction the walk goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use crate::error::Error;
 ///
 /// **The waits** grow and are random. The longest n-th wait is `base_delay × 2^(n-1)`, but at most `max_delay`. The real
 /// wait is a random part of that, at least a tenth. With the defaults, the waits of one page add up to at least 12 seconds
-/// and on average 67. So a server that refuses connections for ten seconds costs no walk.
+/// and on average 67. So a server that refuses connections for ten seconds ends no stream.
 ///
 /// **`Retry-After`** (seconds, or an HTTP date, which is read against the answer's own `Date`) is added to that wait. So
 /// streams that were told the same time do not all come back at once. After a refusal, a random time of at most a second is

@@ -150,6 +150,8 @@ impl<T> MessageStream<T> {
     /// right behind the newest message that this walk has handed out. If the walk was resumed, the messages
     /// before that count too. So you can read a chat backwards once, and then sync what is new.
     ///
+    /// If only messages dated in the future have been handed out, a sync from here begins with the whole chat.
+    ///
     /// `None` while nothing has been handed out. `None` for an oldest-first stream too: use its
     /// [`checkpoint`](Self::checkpoint).
     ///
@@ -229,8 +231,8 @@ impl<T> MessageStream<T> {
         self.pages.chat_span()
     }
 
-    /// How much of the time range is done, from 0.0 to 1.0. `None` before the first response. It never falls. At the end it
-    /// is 1.0, but not after a failure.
+    /// How much of the time range is done, from 0.0 to 1.0. `None` before the first response, and until the end if the server
+    /// does not say when the chat began (no `minTime`). It never falls. At the end it is 1.0, but not after a failure.
     #[must_use]
     pub fn progress(&self) -> Option<f64> {
         let is_over = self.end().is_some_and(|end| end != End::Failed);

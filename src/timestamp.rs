@@ -227,9 +227,10 @@ fn is_shaped_as_rfc_3339(text: &[u8]) -> bool {
 ///
 /// let error = "1757055477".parse::<Timestamp>().unwrap_err();
 /// assert!(error.to_string().contains("write it as RFC 3339"));
+/// assert_eq!(format!("{error:?}"), error.to_string());
 /// assert_eq!(Error::from(error).kind(), ErrorKind::InvalidRequest);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ParseTimestampError(());
 
 impl fmt::Display for ParseTimestampError {
@@ -237,6 +238,13 @@ impl fmt::Display for ParseTimestampError {
         f.write_str(
             "not a time; write it as RFC 3339, such as 2025-09-05T06:57:57Z or 2025-09-05T08:57:57+02:00",
         )
+    }
+}
+
+/// Says the same as `Display`, because a `main` that returns the error prints `Debug`.
+impl fmt::Debug for ParseTimestampError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

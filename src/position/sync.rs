@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::MOST_TIED;
 use crate::cursor::Key;
 use crate::id::MessageId;
 use crate::timestamp::Timestamp;
+
+/// The most ids remembered at one timestamp, or within a lookback. It is also the largest `limit` that the walk
+/// asks for after answers that show nothing new. No chat has so many messages in one millisecond. A server that
+/// invents new messages for ever is stopped here.
+pub(crate) const MOST_TIED: usize = 65_536;
 
 /// Which messages have been handed out, oldest first: everything older than `floor`, and the listed messages
 /// from `floor` on. The lists do not grow with the history.

@@ -71,9 +71,16 @@ impl Messages {
         let Some(checkpoint) = self.checkpoint.take() else {
             return Ok(self.beginning());
         };
-        let refused = |what| {
+        let refused = |what: &str| {
+            let instead = match what {
+                "chat" => "ask for that chat".to_owned(),
+                _ => format!(
+                    "leave `{}` out, because the checkpoint holds it",
+                    what.replace(' ', "_")
+                ),
+            };
             Err(Error::invalid_request(format!(
-                "the checkpoint is of another {what}; start without it, or set the same {what}"
+                "the checkpoint is of another {what}; {instead}, or start without the checkpoint"
             )))
         };
         if checkpoint.chat != self.chat {

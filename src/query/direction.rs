@@ -13,10 +13,13 @@ impl Messages {
     ///
     /// The server only pages backwards. So the stream reads *windows* of time, each backwards, and hands them out from old to
     /// new. This costs 3 to 20 % more requests than newest first, and a few requests before the first message. At most 16
-    /// pages or 1,600 messages wait, whichever is more, however long the chat is.
+    /// pages or 1,600 messages wait, whichever is more, however long the chat is. [`max_messages`](Self::max_messages) spares
+    /// less than newest first: windows are read whole, which costs up to three times the requests.
     ///
     /// **What is new tomorrow.** Save the stream's [`checkpoint`](crate::MessageStream::checkpoint). A stream that is resumed
-    /// from it brings exactly what has come since. If nothing has, that costs one request (without a lookback).
+    /// from it brings exactly what has come since. If nothing has, that costs one request, and one more for each
+    /// [`page_size`](Self::page_size) of known messages beyond 500. Known are those within the lookback, and those that are dated
+    /// in the future.
     ///
     /// **What is missed.** A message may arrive late: with a timestamp before the checkpoint's, for example because a
     /// provider was down for an hour. Without a [`lookback`](Self::lookback), it is missed. A changed message (a new status, an
@@ -67,8 +70,10 @@ impl Messages {
     /// for as long as it is polled.
     ///
     /// The first poll looks at once. Then the stream waits for `every`, counted from the end of the last look. Between
-    /// two looks it sends nothing. A look that finds nothing costs one request, or a few if a
-    /// [`lookback`](Self::lookback) holds more than a page. Zero is refused.
+    /// two looks it sends nothing. A look that finds nothing costs one request, and one more for each
+    /// [`page_size`](Self::page_size) beyond 500 messages within the [`lookback`](Self::lookback). Zero is refused.
+    ///
+    /// [`max_messages`](Self::max_messages) ends the stream, and so does [`until`](Self::until) once that time is over.
     ///
     /// [`is_caught_up`](crate::MessageStream::is_caught_up) says whether the stream waits for the next look. With
     /// `since(Timestamp::now())`, only messages with a timestamp from now on are handed out; your clock says when that is.

@@ -6,7 +6,8 @@ impl Messages {
     /// How many messages a request asks for (`limit`). Default 50, as the server's own. 0 is refused.
     ///
     /// The server may give fewer. The stream asks for a larger page by itself in two cases: more messages share one
-    /// timestamp than fit a page, or a [`lookback`](Self::lookback) holds more than a page.
+    /// timestamp than fit a page; or the first request of a sync is to show what a [`lookback`](Self::lookback) holds, up to
+    /// 500 messages.
     ///
     /// # Examples
     ///
@@ -66,7 +67,8 @@ impl Messages {
     }
 
     /// Reads pages ahead: at most this many pages wait behind the one in hand. Default 0: the next page is asked for only
-    /// when a poll finds no message in hand.
+    /// when a poll finds no message in hand. [Oldest first](Self::oldest_first), a window waits too, because it is read
+    /// backwards.
     ///
     /// While you work on one page, the next one arrives. So 1 hides the server's latency if you are slower than the server.
     /// More pages help where the server is now slow and now fast. The pages that wait cost memory; reading ahead stops while
@@ -113,7 +115,8 @@ impl Messages {
     /// these may wait: 6,400 messages; 8 pages for each request; 800 messages for each request. Reading ahead also stops
     /// while the bodies add up to more than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
     ///
-    /// It costs 5 to 20 % more requests. All requests share the token's rate limit. A [`bot_session`](Self::bot_session) is
+    /// It costs 5 to 20 % more requests, and with [`max_messages`](Self::max_messages) up to twice as many, because windows
+    /// behind the last message are begun in vain. All requests share the token's rate limit. A [`bot_session`](Self::bot_session) is
     /// read with one request at a time. As with [`prefetch`](Self::prefetch), polls send requests while messages are in hand.
     ///
     /// # Examples

@@ -30,17 +30,16 @@ impl Rest {
         runtimes: &Runtimes,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        let here = self.sleep.as_ref().is_some_and(|(runtime, _)| runtime.is_current());
-        if !here {
-            let Some(runtime) = runtimes.current() else {
-                return Poll::Ready(Err(no_runtime()));
-            };
-            self.sleep = Some((runtime, Box::pin(sleep_until(self.until))));
-        }
-        match &mut self.sleep {
-            Some((_, sleep)) => sleep.as_mut().poll(cx).map(Ok),
-            None => Poll::Pending,
-        }
+        let sleep = match &mut self.sleep {
+            Some((runtime, sleep)) if runtime.is_current() => sleep,
+            elsewhere => {
+                let Some(runtime) = runtimes.current() else {
+                    return Poll::Ready(Err(no_runtime()));
+                };
+                &mut elsewhere.insert((runtime, Box::pin(sleep_until(self.until)))).1
+            }
+        };
+        sleep.as_mut().poll(cx).map(Ok)
     }
 }
 

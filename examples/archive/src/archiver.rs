@@ -218,13 +218,12 @@ impl Archiver {
             None => {}
         }
         let mut renewal = Renewal::of(claim);
-        let outcome = self.read_stream(claim, news, true, &mut renewal, read).await?;
+        let outcome = Box::pin(self.read_stream(claim, news, true, &mut renewal, read)).await?;
         let Outcome::CaughtUp { .. } = outcome else { return Ok(outcome) };
         let Some(refresh) = self.refresh_due(claim) else { return Ok(outcome) };
         let since = Timestamp::now() - refresh;
-        let outcome = self
-            .read_stream(claim, query(&claim.chat).since(since), false, &mut renewal, read)
-            .await?;
+        let since = query(&claim.chat).since(since);
+        let outcome = Box::pin(self.read_stream(claim, since, false, &mut renewal, read)).await?;
         let Outcome::CaughtUp { .. } = outcome else { return Ok(outcome) };
         Ok(Outcome::CaughtUp { refreshed: true })
     }
