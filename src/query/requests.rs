@@ -113,7 +113,8 @@ impl Messages {
     ///
     /// The stream reads several windows of time at once. Messages read early wait for their turn. At most the largest of
     /// these may wait: 6,400 messages; 8 pages for each request; 800 messages for each request. Reading ahead also stops
-    /// while the bodies add up to more than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
+    /// while the bodies add up to more than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes). If messages suddenly
+    /// become much longer, what no longer fits is dropped and asked for again.
     ///
     /// It costs 5 to 20 % more requests, and with [`max_messages`](Self::max_messages) up to twice as many, because windows
     /// behind the last message are begun in vain. All requests share the token's rate limit. A [`bot_session`](Self::bot_session) is
