@@ -103,7 +103,8 @@ impl RetryPolicy {
     /// The longest `Retry-After` that is waited for. Default 60 seconds.
     ///
     /// A longer one ends the page at once, with [`Error::retry_after`] set. The client sends nothing else during the time that
-    /// the server asked for. Other pages wait for their turn as long as this. If more than this is left then, they fail too.
+    /// the server asked for. Other pages wait for their turn as long as this. A page then fails too if the server's time goes on
+    /// for longer than this once more.
     pub fn max_retry_after(mut self, wait: Duration) -> Self {
         self.max_retry_after = wait;
         self

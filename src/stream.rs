@@ -187,8 +187,8 @@ impl<T> MessageStream<T> {
     }
 
     /// Whether an oldest-first stream has handed out everything there is: no message is in hand, and the last look found
-    /// nothing newer. Here [`follow`](crate::Messages::follow) waits for the next look, and a sync ends. Newest first, it is
-    /// always `false`, and so it is where `until` or `max_messages` ends the stream.
+    /// nothing newer. Here [`follow`](crate::Messages::follow) waits for the next look, and a sync ends. A newest-first
+    /// stream always says `false`. So does a stream that `until` or `max_messages` has ended.
     ///
     /// Ask after each message. While a stream that follows has nothing new, `next()` waits, so a loop that asks only before
     /// `next()` may wait for a long time.
