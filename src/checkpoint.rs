@@ -2,19 +2,13 @@
 
 mod line;
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cursor::Cursor;
-use crate::error::Error;
-use crate::fingerprint::fingerprint;
 use crate::id::{BotSessionId, ChatId};
 use crate::position::Standing;
 use crate::timestamp::Timestamp;
-use line::{read_fields, write_fields};
 
 /// Where a stream stands: right behind the last message handed out. Another stream goes on from there, in another
 /// process too, without losing or repeating a message.
@@ -96,33 +90,6 @@ impl Checkpoint {
     }
 }
 
-impl fmt::Display for Checkpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fields = write_fields(self);
-        write!(f, "{fields}{:016x}", fingerprint(fields.as_bytes()))
-    }
-}
-
-impl FromStr for Checkpoint {
-    type Err = Error;
-
-    /// # Errors
-    ///
-    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the text is not a checkpoint
-    /// that this crate wrote, or was cut or altered since.
-    fn from_str(line: &str) -> Result<Self, Error> {
-        read_fields(line)
-            // The checkpoint, written again, must give exactly the same line. This checks the checksum, and
-            // rejects any second spelling of a number.
-            .filter(|checkpoint| checkpoint.to_string() == line)
-            .ok_or_else(|| {
-                Error::invalid_request(
-                    "not a checkpoint of this crate, or one that was cut or altered; start without it",
-                )
-            })
-    }
-}
-
 // NOTE: `From<Checkpoint> for String` must not exist. With it, a checkpoint would be accepted wherever an id
 // is.
 impl Serialize for Checkpoint {
@@ -145,6 +112,7 @@ mod tests {
     use super::*;
     use crate::cursor::Key;
     use crate::error::ErrorKind;
+    use crate::fingerprint::fingerprint;
     use crate::position::{Horizon, Position, SyncPosition};
 
     fn placed(millis: i64, id: &str) -> Key {

@@ -1,7 +1,12 @@
 //! The line that a checkpoint is written as.
 
+use std::fmt;
+use std::str::FromStr;
+
 use super::Checkpoint;
 use crate::cursor::Cursor;
+use crate::error::Error;
+use crate::fingerprint::fingerprint;
 use crate::id::{BotSessionId, MessageId, is_well_formed};
 use crate::position::{Position, Seen, Standing, SyncPosition, UnplacedAt};
 use crate::timestamp::Timestamp;
@@ -9,8 +14,35 @@ use crate::timestamp::Timestamp;
 /// The first field of the line. A later format gets another number.
 const VERSION: &str = "texter-history-1";
 
+impl fmt::Display for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = write_fields(self);
+        write!(f, "{fields}{:016x}", fingerprint(fields.as_bytes()))
+    }
+}
+
+impl FromStr for Checkpoint {
+    type Err = Error;
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the text is not a checkpoint
+    /// that this crate wrote, or was cut or altered since.
+    fn from_str(line: &str) -> Result<Self, Error> {
+        read_fields(line)
+            // The checkpoint, written again, must give exactly the same line. This checks the checksum, and
+            // rejects any second spelling of a number.
+            .filter(|checkpoint| checkpoint.to_string() == line)
+            .ok_or_else(|| {
+                Error::invalid_request(
+                    "not a checkpoint of this crate, or one that was cut or altered; start without it",
+                )
+            })
+    }
+}
+
 /// The line without its checksum: each field with a colon behind it.
-pub(super) fn write_fields(checkpoint: &Checkpoint) -> String {
+fn write_fields(checkpoint: &Checkpoint) -> String {
     let (direction, time, seen, sync) = match &checkpoint.standing {
         Standing::NewestFirst { position, top } => {
             ("newest", position.timestamp(), write_seen(&position.seen), top)
@@ -61,7 +93,7 @@ fn write_seen(seen: &[Seen]) -> String {
 }
 
 /// Reads a line. `None` if the text is not a checkpoint. This function accepts other spellings of a number.
-pub(super) fn read_fields(line: &str) -> Option<Checkpoint> {
+fn read_fields(line: &str) -> Option<Checkpoint> {
     let mut fields = line.split(':');
     let mut field = || fields.next();
     if field()? != VERSION {
