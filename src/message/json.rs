@@ -279,6 +279,21 @@ mod tests {
     }
 
     #[test]
+    fn what_serde_reads_twice_has_neither_a_path_nor_a_line() {
+        #[derive(Debug, Deserialize)]
+        #[serde(tag = "kind")]
+        enum Tagged {
+            #[expect(dead_code, reason = "only read")]
+            Text { length: u8 },
+        }
+        let json: Json = serde_json::from_str(r#"{"kind":"Text","length":"secret"}"#).unwrap();
+        let error = json.parse::<Tagged>().unwrap_err();
+        let said = format!("{error} {error:?}");
+        assert_eq!(error.path(), None);
+        assert!(!said.contains("line 0") && !said.contains("secret"), "{said}");
+    }
+
+    #[test]
     fn unknown_fields_can_be_iterated_and_serialised() {
         let json = r#"{"_id":"a","timestamp":1,"z":[1],"b":null,"y":"\""}"#;
         let message: crate::Message = serde_json::from_str(json).unwrap();

@@ -109,7 +109,9 @@ fn a_wait_begun_in_one_runtime_goes_on_in_another() {
     let client = client_of(&place.server).retry(retry).build().unwrap();
     let mut stream = client.messages(CHAT).stream();
     runtime(false).block_on(async {
+        let deadline = Instant::now() + Duration::from_secs(10);
         while stream.stats().requests == 0 || place.server.request_count() == 0 {
+            assert!(Instant::now() < deadline, "no request");
             assert!(stream.next().now_or_never().is_none());
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -187,7 +189,9 @@ fn a_connection_that_goes_with_its_runtime_is_no_failure() {
         let mut read = owner.block_on(read_until(&mut stream, server, 1));
         let other = runtime(false);
         other.block_on(async {
+            let deadline = Instant::now() + Duration::from_secs(10);
             while server.request_count() < 2 {
+                assert!(Instant::now() < deadline, "no second request");
                 assert!(stream.next().now_or_never().is_none());
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }

@@ -278,6 +278,26 @@ fn so_many_ids_are_known_and_no_more() {
 }
 
 #[test]
+fn the_end_of_a_look_raises_the_floor_over_what_is_no_longer_in_the_future() {
+    let key = |millis: i64, id: &str| {
+        crate::cursor::Key::Placed(crate::Cursor { timestamp: at(millis), id: id.into() })
+    };
+    for (lookback, floor) in [(0, 20), (5, 15)] {
+        let horizon = |now| Horizon { now: at(now), lookback: Duration::from_millis(lookback) };
+        let mut position = SyncPosition::default();
+        position.advance(&[key(90, "d"), key(20, "c"), key(14, "b")], horizon(10));
+        position.caught_up(horizon(10));
+        assert_eq!((position.floor, position.ids.len()), (None, 3));
+        // Two of them are dated in the past now, and the older of these need not be known any longer.
+        position.caught_up(horizon(30));
+        assert_eq!((position.floor, position.ids.len()), (Some(at(floor)), 2));
+        // A later look never lowers the floor.
+        position.caught_up(Horizon { lookback: Duration::from_secs(9), ..horizon(30) });
+        assert_eq!(position.floor, Some(at(floor)));
+    }
+}
+
+#[test]
 fn one_by_one_or_at_once_leads_to_the_same_position() {
     let mut rng = Rng::with_seed(3);
     for _ in 0..300 {
