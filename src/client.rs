@@ -18,7 +18,8 @@ use crate::id::ChatId;
 use crate::pace::Pace;
 use crate::query::Messages;
 use crate::retry::RetryPolicy;
-use crate::transport::{HttpTransport, Transport};
+use crate::transport::Transport;
+use crate::transport::http::HttpTransport;
 
 /// A way to the chats of one Texter project.
 ///

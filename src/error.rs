@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use crate::cursor::Cursor;
 use crate::id::ChatId;
-#[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
-use crate::timestamp::ConvertTimestampError;
 use crate::timestamp::ParseTimestampError;
+#[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
+use crate::timestamp::conversions::ConvertTimestampError;
 
 pub(crate) use cause::Cause;
 

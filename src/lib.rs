@@ -247,9 +247,10 @@ pub use message::{
 };
 pub use query::Messages;
 pub use retry::RetryPolicy;
-pub use stream::{MessageStream, Page, PageStream, Stats, WithCheckpoints};
+pub use stream::with_checkpoints::WithCheckpoints;
+pub use stream::{MessageStream, Page, PageStream, Stats};
 #[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
-pub use timestamp::ConvertTimestampError;
+pub use timestamp::conversions::ConvertTimestampError;
 pub use timestamp::{ParseTimestampError, Timestamp};
 pub use walk::End;
 

@@ -8,7 +8,7 @@ mod source;
 mod stats;
 #[cfg(test)]
 mod tests;
-mod with_checkpoints;
+pub(crate) mod with_checkpoints;
 
 use std::fmt;
 use std::pin::Pin;
@@ -31,7 +31,6 @@ use stats::tell_of_skipped;
 pub use page_stream::{Page, PageStream};
 pub(crate) use source::{Begin, Source};
 pub use stats::Stats;
-pub use with_checkpoints::WithCheckpoints;
 
 /// The messages of a chat, each exactly once. A lazy `Stream` over the server's pages.
 ///

@@ -1,7 +1,7 @@
 //! Epoch milliseconds, the endpoint's only unit of time.
 
 #[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
-mod conversions;
+pub(crate) mod conversions;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,9 +13,6 @@ use jiff::civil::DateTime;
 use jiff::fmt::temporal::Pieces;
 use jiff::{SignedDuration, civil};
 use serde::{Deserialize, Serialize};
-
-#[cfg(any(feature = "jiff", feature = "chrono", feature = "time"))]
-pub use conversions::ConvertTimestampError;
 
 /// A moment in Unix epoch **milliseconds**: the unit of all times of the server.
 ///

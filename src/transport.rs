@@ -2,7 +2,7 @@
 //! can use a scripted transport.
 
 mod failure;
-mod http;
+pub(crate) mod http;
 #[cfg(test)]
 pub(crate) mod scripted;
 
@@ -16,8 +16,6 @@ use futures_core::Stream;
 use reqwest::Url;
 
 use crate::error::Error;
-
-pub(crate) use http::HttpTransport;
 
 pub(crate) type Sending = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
 pub(crate) type Body = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;

@@ -24,9 +24,8 @@ pub(super) trait Field: DeserializeOwned {
 }
 
 impl Field for bool {}
-impl Field for super::Json {}
+impl Field for super::json::Json {}
 impl Field for super::json::Object {}
-impl Field for super::parts::Contacts {}
 impl<T: DeserializeOwned> Field for Vec<T> {}
 impl<T: DeserializeOwned> Field for Box<T> {}
 

@@ -93,7 +93,7 @@ macro_rules! object {
             $($($(#[$required_doc])* pub $required: $required_type,)+)?
             $($(#[$field_doc])* pub $field: Option<$type>,)+
             /// The fields that this crate does not know.
-            pub extra: $crate::message::Extra,
+            pub extra: $crate::message::json::Extra,
         }
 
         impl serde::Serialize for $name {
@@ -129,7 +129,7 @@ macro_rules! object {
                 Self {
                     $($($required: <$required_as>::default().into(),)+)?
                     $($field: None,)+
-                    extra: $crate::message::Extra::default(),
+                    extra: $crate::message::json::Extra::default(),
                 }
             }
 

@@ -1,5 +1,6 @@
 //! The objects inside a message.
 
+use super::field::Field;
 use super::json::Json;
 use super::object::object;
 use super::vocabulary::{Channel, MediaKind, Status};
@@ -111,6 +112,8 @@ object! {
 
 /// The entries are vCard-like. Each is kept as the JSON text that came.
 pub(super) struct Contacts(Vec<super::json::Object>);
+
+impl Field for Contacts {}
 
 impl<'de> serde::Deserialize<'de> for Contacts {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -10,6 +10,7 @@ mod export;
 mod fake_texter;
 mod faults;
 mod hostile;
+mod imports;
 mod looks;
 mod pace;
 mod readings;

@@ -12,7 +12,8 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::common::tell;
-use crate::database::{Batch, Claim, Database, Due, Written};
+use crate::database::Database;
+use crate::database::records::{Batch, Claim, Due, Written};
 use crate::renewal::Renewal;
 use crate::row::{Row, Unreadable};
 use crate::say;

@@ -28,7 +28,8 @@ use texter_history::testing::{Conversation, FakeMessage};
 use tokio::sync::watch;
 
 use archiver::{Archiver, Failure, Options, told};
-use database::{Database, Found, Location};
+use database::records::Found;
+use database::{Database, Location};
 use row::DELETED;
 
 /// Keeps Texter chats in a database: messages, and where to go on.

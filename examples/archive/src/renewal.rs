@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::database::{Claim, Database};
+use crate::database::Database;
+use crate::database::records::Claim;
 
 /// When a claim has to be renewed: well before its lease runs out.
 pub(crate) struct Renewal {

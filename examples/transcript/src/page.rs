@@ -69,7 +69,7 @@ impl Page {
             let author = author(message, self.customer.as_deref());
             let goes_on = self.before.as_ref() == Some(&author);
             let markup = bubble(message, &author, goes_on, &self.zone, &self.replies);
-            self.replies.remember(message, &author);
+            self.replies.remember(message, author.name());
             self.before = Some(author);
             markup
         };

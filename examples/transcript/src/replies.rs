@@ -4,7 +4,6 @@ use std::collections::{HashMap, VecDeque};
 
 use texter_history::Message;
 
-use crate::message::Author;
 use crate::parts::summary;
 
 /// The words of so many messages are remembered, so that memory stays bounded. A reply to an older one is linked all the
@@ -27,14 +26,14 @@ pub(crate) struct Quote {
 }
 
 impl Replies {
-    pub(crate) fn remember(&mut self, message: &Message, author: &Author) {
+    pub(crate) fn remember(&mut self, message: &Message, author: &str) {
         let Some(id) = message.provider_id() else { return };
         let mut words: String = summary(message).chars().take(QUOTED + 1).collect();
         if words.chars().count() > QUOTED {
             words.pop();
             words.push('…');
         }
-        let quote = Quote { name: author.name().to_owned(), words };
+        let quote = Quote { name: author.to_owned(), words };
         if self.quotes.insert(id.to_owned(), quote).is_none() {
             self.order.push_back(id.to_owned());
         }

@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 
-use super::{Batch, Claim, Due, Found, FoundColumns, Result, Written};
+use super::records::{Batch, Claim, Due, Found, FoundColumns, Result, Written};
 use crate::row::Row;
 
 pub(crate) struct Postgres {

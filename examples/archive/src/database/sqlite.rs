@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions, Connection};
 use texter_history::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Batch, Claim, Due, Found, FoundColumns, Result, Written};
+use super::records::{Batch, Claim, Due, Found, FoundColumns, Result, Written};
 use crate::common::files::is_still;
 use crate::row::Row;
 
