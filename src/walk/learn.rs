@@ -30,7 +30,7 @@ impl Walk {
             let passed_cursor = before.is_some() && self.position.timestamp() < before;
             server.page_length = match server.page_length {
                 PageLength::Unproven { first: None } if passed_cursor => PageLength::AsAsked,
-                PageLength::Unproven { first: Some(_) } if passed_cursor => PageLength::Uneven,
+                PageLength::Unproven { first: Some(_) } => PageLength::Uneven,
                 known => known,
             };
         } else if self.goes_on() && !sorted.reached_since {
