@@ -1,5 +1,5 @@
-//! 200,000 messages through a server that fails one request in five, with restarts from the checkpoint at
-//! random: exact, and in memory that does not grow. Not in the quick run:
+//! 200,000 messages, in either direction, through a server that fails one request in five, with restarts from the
+//! checkpoint at random: exact, and in memory that does not grow. Not in the quick run:
 //! `cargo test --release --test soak -- --nocapture`.
 
 #![allow(clippy::unwrap_used)] // A helper that cannot go on fails its test.
@@ -11,7 +11,7 @@ use allocation_counter::measure;
 use fastrand::Rng;
 use futures::StreamExt;
 use texter_history::testing::{Conversation, FakeChat, FakeMessage, FakeTexter, Fault};
-use texter_history::{Checkpoint, Client, End, ErrorKind, RetryPolicy};
+use texter_history::{Checkpoint, Client, End, ErrorKind, Messages, RetryPolicy};
 
 const CHAT: &str = "67bf11038b24880cc966f799";
 const MESSAGES: usize = 200_000;
@@ -60,9 +60,33 @@ fn serve(messages: Vec<FakeMessage>, until: mpsc::Receiver<()>) -> (String, Stri
     receiver.recv().unwrap()
 }
 
+#[derive(Clone, Copy)]
+enum Direction {
+    NewestFirst,
+    OldestFirst,
+}
+
+impl Direction {
+    fn query(self, query: Messages) -> Messages {
+        match self {
+            Self::NewestFirst => query,
+            Self::OldestFirst => query.oldest_first(),
+        }
+    }
+
+    /// How a stream ends behind the last message.
+    fn end(self) -> End {
+        match self {
+            Self::NewestFirst => End::ReachedStart,
+            Self::OldestFirst => End::ReachedNewest,
+        }
+    }
+}
+
 struct Walk {
     base_url: String,
     token: String,
+    direction: Direction,
     concurrency: usize,
     rng: Rng,
     checkpoint: Option<String>,
@@ -78,10 +102,11 @@ impl Walk {
         builder.timeout(Duration::from_millis(500)).build().unwrap()
     }
 
-    /// Walks on over these ids, newest first; whether the chat's start was reached.
+    /// Walks on over these ids; whether the chat's end in this direction was reached.
     async fn walk_on(&mut self, mut expected: &[String]) -> bool {
         loop {
-            let mut query = self.client().messages(CHAT).page_size(self.rng.u32(50..400));
+            let mut query = self.direction.query(self.client().messages(CHAT));
+            query = query.page_size(self.rng.u32(50..400));
             query = query.prefetch(self.rng.usize(..3)).concurrency(self.concurrency);
             if let Some(line) = &self.checkpoint {
                 query = query.resume_from(line.parse::<Checkpoint>().unwrap());
@@ -108,7 +133,7 @@ impl Walk {
             }
             self.requests += stream.stats().requests;
             self.checkpoint = Some(stream.checkpoint().to_string());
-            if stream.end() == Some(End::ReachedStart) {
+            if stream.end() == Some(self.direction.end()) {
                 assert!(expected.is_empty(), "{} messages were lost", expected.len());
                 return true;
             }
@@ -123,28 +148,44 @@ impl Walk {
 #[test]
 fn two_hundred_thousand_messages_through_every_fault() {
     // One page waits, and a little more.
-    soak(1, 1024);
+    soak(Direction::NewestFirst, 1, 1024);
 }
 
 #[test]
 fn the_same_with_eight_requests_at_once() {
     // 6,400 messages may wait.
-    soak(8, 32 * 1024);
+    soak(Direction::NewestFirst, 8, 32 * 1024);
+}
+
+#[test]
+fn the_same_oldest_first() {
+    // The pages of one window wait, and are handed out in reverse.
+    soak(Direction::OldestFirst, 1, 8 * 1024);
+}
+
+#[test]
+fn the_same_oldest_first_with_eight_requests_at_once() {
+    soak(Direction::OldestFirst, 8, 32 * 1024);
 }
 
 /// `slack`: by how many KiB the parts of the walk may differ beyond a factor of two.
-fn soak(concurrency: usize, slack: u64) {
+fn soak(direction: Direction, concurrency: usize, slack: u64) {
     let began = Instant::now();
     let messages: Vec<FakeMessage> = Conversation::seeded(3)
         .messages(MESSAGES)
-        .starting_at("2000-01-01T00:00:00Z".parse().unwrap())
+        // They span thirty years. Messages dated in the future would come into question again with each look.
+        .starting_at("1990-01-01T00:00:00Z".parse().unwrap())
         .collect();
-    let newest_first: Vec<String> = messages.iter().rev().map(|m| m.id().to_owned()).collect();
+    let mut expected: Vec<String> = messages.iter().map(|m| m.id().to_owned()).collect();
+    if let Direction::NewestFirst = direction {
+        expected.reverse();
+    }
     let (alive, until) = mpsc::channel();
     let (base_url, token) = serve(messages, until);
     let mut walk = Walk {
         base_url,
         token,
+        direction,
         concurrency,
         rng: Rng::with_seed(5),
         checkpoint: None,
@@ -154,7 +195,7 @@ fn soak(concurrency: usize, slack: u64) {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut peaks = Vec::new();
-    for part in newest_first.chunks(MESSAGES / PARTS) {
+    for part in expected.chunks(MESSAGES / PARTS) {
         let used = measure(|| _ = runtime.block_on(walk.walk_on(part)));
         peaks.push(used.bytes_max / 1024);
     }
@@ -162,13 +203,13 @@ fn soak(concurrency: usize, slack: u64) {
     let mut ended = false;
     for _ in 0..100 {
         ended |= runtime.block_on(async {
-            let query = walk.client().messages(CHAT);
+            let query = direction.query(walk.client().messages(CHAT));
             let line = walk.checkpoint.clone().unwrap();
             let mut stream = query.resume_from(line.parse().unwrap()).stream();
             while let Some(item) = stream.next().await {
                 assert!(item.is_err(), "a message came twice");
             }
-            stream.end() == Some(End::ReachedStart)
+            stream.end() == Some(direction.end())
         });
     }
     assert!(ended);
