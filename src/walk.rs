@@ -279,7 +279,7 @@ impl Walk {
     /// The next request.
     pub(crate) fn ask(&self) -> Ask {
         let bot_session = self.asks_for_session();
-        let page = || trimmed(self.server.limit, self.remaining, self.more_than_seen());
+        let page = || trimmed(self.server.limit, self.left_to_ask(), self.more_than_seen());
         match self.goal {
             Goal::First | Goal::Page => {
                 Ask { limit: page(), cursor: self.next_cursor(), bot_session }
@@ -362,7 +362,7 @@ impl Walk {
             return None;
         }
         let limit = if ask.limit == self.server.limit { self.grown() } else { self.server.limit };
-        let remaining = match self.remaining {
+        let remaining = match self.left_to_ask() {
             None => None,
             Some(remaining) => {
                 Some(remaining.checked_sub(u64::from(ask.limit)).filter(|left| *left > 0)?)
@@ -379,6 +379,12 @@ impl Walk {
     /// Whether `botSessionId` is sent.
     fn asks_for_session(&self) -> bool {
         self.bounds.bot_session.is_some() && self.server.session_filter == SessionFilter::Server
+    }
+
+    /// How many more messages may be handed out, if an answer holds no others. A walk that filters a session itself needs
+    /// pages of the usual length, because few of their messages may belong to the session.
+    fn left_to_ask(&self) -> Option<u64> {
+        self.remaining.filter(|_| self.server.session_filter == SessionFilter::Server)
     }
 
     /// One more than the number of messages remembered as handed out at the cursor's time.

@@ -345,7 +345,6 @@ impl Walk {
 /// What an answer that brought nothing new consisted of.
 fn why(sorted: &Sorted) -> Stall {
     match sorted {
-        Sorted { cursor_ignored: true, .. } => Stall::CursorIgnored,
         Sorted { unreadable: true, .. } => Stall::Unreadable,
         // The last message itself says nothing of others at its time.
         Sorted { count: 0, .. } | Sorted { held: 0 | 1, .. } => Stall::Empty,

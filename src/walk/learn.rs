@@ -103,6 +103,7 @@ impl Walk {
         sorted.count + left_out >= limit
     }
 
+    /// Whether all messages with a place that were handed out at the position's time are in the answer.
     pub(super) fn all_came_back(&self, sorted: &Sorted) -> bool {
         sorted.held >= self.position.ids().count()
     }
@@ -112,8 +113,9 @@ impl Walk {
         let capped =
             matches!(self.server.page_length, PageLength::Capped(cap) if sorted.count >= cap);
         let default = usize::try_from(DEFAULT_LIMIT).unwrap_or(usize::MAX);
-        // Nothing tells for certain which of the unreadable messages came back.
-        let uncertain = sorted.unreadable && sorted.count >= default;
+        // Nothing tells for certain which of the unreadable messages came back, nor of which time those are that
+        // did not. So there may be more than a cap shows.
+        let uncertain = (sorted.unreadable || sorted.text_missing) && sorted.count >= default;
         self.all_came_back(sorted) && !capped && !uncertain
     }
 }

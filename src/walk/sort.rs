@@ -28,6 +28,8 @@ pub(super) struct Sorted {
     pub(super) held: usize,
     /// How many messages handed out before were not in the answer. The server may have counted them to `limit`.
     pub(super) left_out: usize,
+    /// Whether an unreadable message that was handed out before was not in the answer.
+    pub(super) text_missing: bool,
     /// Whether the answer held a message without a place.
     pub(super) unreadable: bool,
     /// Whether the answer held a message older than `since`.
@@ -89,9 +91,10 @@ impl Walk {
                 sorted.kept.push(index);
             }
         }
+        let texts: usize = known.texts.values().sum();
+        sorted.text_missing = texts > 0;
         // Only these requests have a cursor that leaves something out. Other answers show everything.
         if matches!(self.goal, Goal::Page | Goal::Widen(_)) {
-            let texts: usize = known.texts.values().sum();
             sorted.left_out = texts + known.ids.len().saturating_sub(sorted.held);
         }
         sorted

@@ -2,6 +2,7 @@
 
 use super::super::PageLength;
 use super::*;
+use crate::testing::rulebook::LimitReading;
 
 /// A walk whose last message handed out is `m` of 5,000. A message without a place follows it.
 fn behind_m() -> Told {
@@ -85,5 +86,18 @@ fn unreadable_messages_that_fill_a_page_at_the_beginning_are_not_taken_for_all()
     for (count, next) in [(49, REACHED_START), (50, Next::Stalled(Stall::Unreadable))] {
         let walked = walk_answers(bounds(60), ChatTime::Empty, |_, _| unreadable[..count].to_vec());
         assert_eq!(walked.outcome(), (count, next), "{count}");
+    }
+}
+
+#[test]
+fn an_unreadable_message_that_only_the_cursor_s_exclusion_reveals_does_not_hide_the_rest() {
+    // All messages share one time. The answer that excludes nothing shows as many as the cap allows, but not the
+    // unreadable message.
+    for (cap, tied, unreadable) in [(50, 58, 7), (100, 120, 19), (50, 1_000, 949), (200, 250, 49)] {
+        let rules = Rules { limit_reading: LimitReading::Capped(cap), ..Rules::default() };
+        let mut model = around_a_group(rules, 0, tied, 0);
+        model.messages[unreadable].readable = false;
+        let walked = walk_model(bounds(100), &model);
+        assert!(matches!(walked.next, Next::Stalled(_)), "{cap} of {tied}: {:?}", walked.outcome());
     }
 }

@@ -109,3 +109,17 @@ fn a_session_of_which_nothing_can_be_read_is_whole() {
     assert_eq!((verdict.kept, verdict.next), (Kept::AllAsTheyCame, Next::Ask));
     assert_eq!(told.hears_of_session(&keys), REACHED_START);
 }
+
+#[test]
+fn a_page_that_the_walk_filters_is_as_long_as_any_whatever_max_messages_says() {
+    let rules = Rules { session_filter: SessionFilter::SessionIgnored, ..Rules::default() };
+    let mut model = Model::with(rules, 1_000);
+    for (number, message) in model.messages.iter_mut().enumerate() {
+        message.in_session = !(5..900).contains(&number);
+    }
+    for max_messages in [None, Some(101), Some(104)] {
+        let walked = walk_model(Bounds { max_messages, ..session(100) }, &model);
+        assert_eq!(walked.count as u64, max_messages.unwrap_or(105));
+        assert!(walked.asks.len() < 14, "{max_messages:?}: {:?}", walked.limits());
+    }
+}
