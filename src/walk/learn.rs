@@ -84,7 +84,9 @@ impl Walk {
         // This answer had a larger `limit` than usual. It may have met a cap that no ordinary page has met.
         matches!(self.goal, Goal::Widen(_) | Goal::Beyond(_))
             || match self.server.page_length {
-                PageLength::Unproven { first } => self.is_full(sorted, first.unwrap_or(default)),
+                PageLength::Unproven { first: None } => self.is_full(sorted, default),
+                // Two answers were shorter than asked. A cap would have made them equal, unless this is the last.
+                PageLength::Unproven { first: Some(_) } => true,
                 PageLength::Capped(cap) => self.is_full(sorted, cap),
                 PageLength::AsAsked | PageLength::Uneven => sorted.count >= default,
             }

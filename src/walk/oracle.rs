@@ -122,7 +122,8 @@ pub(crate) fn is_knowable(model: &Model, bounds: &Bounds) -> bool {
     // Hidden messages a millisecond after the chat's first may fill a page.
     let first = model.messages.first().map_or(0, |message| message.time);
     let behind = model.messages.iter().filter(|m| m.time == first + 1 && m.hidden).count();
-    if behind >= model.most_on_a_page().min(bounds.page_size as usize) {
+    let one_short = usize::from(model.rules.limit_reading == LimitReading::OneShort);
+    if behind + one_short >= model.most_on_a_page().min(bounds.page_size as usize) {
         return false;
     }
     // The walk cannot know how many messages of other sessions share the cursor's time and were counted and

@@ -244,3 +244,15 @@ fn nonsense_times_of_the_chat_lose_nothing() {
         assert!(walked.asks.len() <= 10, "{:?}", walked.limits());
     }
 }
+
+#[test]
+fn hidden_rows_that_shorten_the_last_page_do_not_hide_ties_at_the_chats_beginning() {
+    // The answers hold 25 and 13 messages of the 50 that were counted. Two of the first three are still missing.
+    let mut model = around_a_group(Rules::default(), 0, 3, 99);
+    for (number, message) in model.messages.iter_mut().enumerate().skip(3) {
+        message.hidden = number % 2 == 1 || (number < 50 && number % 4 == 0);
+    }
+    let visible = model.messages.iter().filter(|message| !message.hidden).count();
+    let walked = walk_model(bounds(50), &model);
+    assert_eq!((visible, walked.outcome()), (40, (40, REACHED_START)), "{:?}", walked.limits());
+}
