@@ -88,9 +88,7 @@ pin_project! {
         // The time that was spent in the queue before.
         waited: Duration,
         requests: u32,
-        // The time that was left of the present attempt when its request was sent again, because a connection
-        // that was kept alive had been closed. An attempt sends its request again at most once.
-        sent_again: Option<Duration>,
+        sent_again: Option<SentAgain>,
         body: Vec<u8>,
         other_type: Option<String>,
         bytes: u64,
@@ -241,7 +239,7 @@ impl FetchProjection<'_> {
     fn begin_attempt(&mut self, turn: Turn, now: Instant) {
         self.began.get_or_insert(now);
         *self.attempt_began = Some(now);
-        let most = self.sent_again.unwrap_or(self.endpoint.timeout);
+        let most = self.sent_again.map_or(self.endpoint.timeout, |again| again.left);
         *self.timeout = self.retries.time_for_attempt(most, *self.spent);
         let patience = Patience::new(*self.timeout);
         let sending = self.send();
@@ -339,6 +337,20 @@ impl FetchProjection<'_> {
     }
 }
 
+/// The present attempt's request was sent again, because a connection that was kept alive had been closed.
+#[derive(Clone, Copy)]
+struct SentAgain {
+    times: usize,
+    /// The time that was left of the attempt.
+    left: Duration,
+}
+
+impl SentAgain {
+    fn times(again: Option<Self>) -> usize {
+        again.map_or(0, |again| again.times)
+    }
+}
+
 /// Why an attempt failed.
 enum Failure {
     /// The server asks for fewer requests. The refusal counts by the time it takes, not as an attempt.
@@ -406,10 +418,13 @@ impl Future for Fetch {
                             this.receive(response, turn, left)
                         }
                         Poll::Ready(Err(error))
-                            if error.was_unanswered() && this.sent_again.is_none() =>
+                            if error.was_unanswered()
+                                && SentAgain::times(*this.sent_again)
+                                    < this.endpoint.transport.most_kept_alive() =>
                         {
                             tracing::debug!("the connection had closed; the request is sent again");
-                            *this.sent_again = Some(patience.left());
+                            let times = SentAgain::times(*this.sent_again) + 1;
+                            *this.sent_again = Some(SentAgain { times, left: patience.left() });
                             this.end_attempt(Instant::now());
                             // The request that is sent again waits for its turn, like any other.
                             this.state.set(State::Idle);

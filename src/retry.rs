@@ -28,8 +28,9 @@ use crate::error::Error;
 /// With [`none`](Self::none), the first refusal ends the page.
 ///
 /// **A connection kept alive** may be closed by the server just as the next request goes out. If nothing of an answer has
-/// come, the request is sent once more when its turn comes, even with [`none`](Self::none). That does not count as an attempt, but it
-/// counts in [`Stats::requests`](crate::Stats::requests).
+/// come, the request is sent again when its turn comes, even with [`none`](Self::none): once for each connection that the
+/// client may have kept alive. That does not count as an attempt, but it counts in
+/// [`Stats::requests`](crate::Stats::requests).
 ///
 /// # Examples
 ///

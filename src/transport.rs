@@ -23,6 +23,11 @@ pub(crate) type Body = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 /// Sends requests.
 pub(crate) trait Transport: fmt::Debug + Send + Sync {
     fn send(&self, url: Url) -> Sending;
+
+    /// How many connections it may have kept alive, at most.
+    fn most_kept_alive(&self) -> usize {
+        1
+    }
 }
 
 /// The head of an answer, and its body as it arrives.

@@ -1,7 +1,7 @@
 //! The transport that sends by `reqwest`.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -27,6 +27,10 @@ pub(crate) struct HttpTransport {
     /// Whether any answer has come yet. If so, the server's name has been resolved, and a connection may have
     /// been kept alive.
     answered: Arc<AtomicBool>,
+    /// Each request holds a clone until its answer has been read.
+    under_way: Arc<()>,
+    /// How many requests were under way at once, at most. Each may have left a connection behind.
+    most_under_way: AtomicUsize,
 }
 
 /// The HTTP clients that hold the connections.
@@ -56,7 +60,8 @@ impl HttpTransport {
     }
 
     fn new(clients: Clients, token: SecretString) -> Self {
-        Self { clients, token, answered: Arc::default() }
+        let (answered, under_way) = (Arc::default(), Arc::default());
+        Self { clients, token, answered, under_way, most_under_way: AtomicUsize::new(1) }
     }
 
     /// The header that carries the token. It is marked sensitive so that nothing prints it.
@@ -126,6 +131,8 @@ impl Transport for HttpTransport {
         let authorization = self.authorization();
         let client = self.clients.here();
         let answered = Arc::clone(&self.answered);
+        let held = Arc::clone(&self.under_way);
+        self.most_under_way.fetch_max(Arc::strong_count(&held) - 1, Ordering::Relaxed);
         // Others may have used the caller's HTTP client before.
         let shared = matches!(self.clients, Clients::Given(_));
         Box::pin(async move {
@@ -160,9 +167,19 @@ impl Transport for HttpTransport {
                 retry_after: retry_after(headers),
                 other_type: other_type(headers),
                 length: response.content_length(),
-                body: response.bytes_stream().map_err(broken_off).boxed(),
+                body: response
+                    .bytes_stream()
+                    .map_err(move |error| {
+                        let _until_read = &held;
+                        broken_off(error)
+                    })
+                    .boxed(),
             })
         })
+    }
+
+    fn most_kept_alive(&self) -> usize {
+        self.most_under_way.load(Ordering::Relaxed)
     }
 }
 

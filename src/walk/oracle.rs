@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::model::{Model, ModelMessage, largest_tie};
-use super::{Bounds, End};
+use super::{Bounds, End, NO_MESSAGE};
 use crate::testing::rulebook::{CursorReading, LimitReading, MinTime, PageOrder, SessionFilter};
 use crate::timestamp::Timestamp;
 
@@ -119,9 +119,13 @@ pub(crate) fn is_knowable(model: &Model, bounds: &Bounds) -> bool {
     if (model.hides() || cuts) && model.rules.empty_answer.is_some() {
         return false;
     }
-    // Hidden messages a millisecond after the chat's first may fill a page.
+    // Messages a millisecond after the chat's first that are not shown may fill a page.
     let first = model.messages.first().map_or(0, |message| message.time);
-    let behind = model.messages.iter().filter(|m| m.time == first + 1 && m.hidden).count();
+    let left_out = |id: &str| {
+        model.rules.cursor_reading == CursorReading::StrictKeysetAfterCounting && id > NO_MESSAGE
+    };
+    let next = model.messages.iter().filter(|message| message.time == first + 1);
+    let behind = next.filter(|message| message.hidden || left_out(&message.id)).count();
     let one_short = usize::from(model.rules.limit_reading == LimitReading::OneShort);
     if behind + one_short >= model.most_on_a_page().min(bounds.page_size as usize) {
         return false;

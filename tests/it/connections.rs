@@ -36,7 +36,7 @@ async fn failure(client: ClientBuilder) -> Error {
 
 /// A server on a port of its own, which does this with each connection, and how many there have been.
 async fn listening<F>(
-    serve: impl Fn(tokio::net::TcpStream) -> F + Send + 'static,
+    mut serve: impl FnMut(tokio::net::TcpStream) -> F + Send + 'static,
 ) -> (SocketAddr, Arc<AtomicUsize>)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -54,7 +54,8 @@ where
     (address, accepted)
 }
 
-async fn answer(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin, answer: String) {
+/// Reads up to the end of a request's head, or of the stream.
+async fn read_request(stream: &mut (impl AsyncReadExt + Unpin)) {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -62,6 +63,10 @@ async fn answer(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin, answer: S
             Err(_) => return,
         }
     }
+}
+
+async fn answer(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin, answer: String) {
+    read_request(&mut stream).await;
     let _ = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;
 }
@@ -233,6 +238,47 @@ async fn a_kept_alive_connection_that_closes_is_asked_again_at_once() {
     assert_eq!(ids(&messages), expected);
     assert_eq!((stream.stats().requests, stream.stats().retries), (6, 2));
     assert_eq!(server.request_count(), 6);
+}
+
+#[tokio::test]
+async fn several_kept_alive_connections_that_close_are_asked_again_at_once() {
+    const KEPT: usize = 3;
+    const EMPTY: &str = r#"{"messages":[],"minTime":false,"maxTime":false}"#;
+    let closed = Arc::new(AtomicUsize::new(0));
+    let all_asked = Arc::new(tokio::sync::Barrier::new(KEPT));
+    let (counter, mut number) = (Arc::clone(&closed), 0);
+    // Each connection answers once, and closes instead of a second answer.
+    let (address, _) = listening(move |mut stream| {
+        let (closed, all_asked) = (Arc::clone(&counter), Arc::clone(&all_asked));
+        number += 1;
+        let first = number <= KEPT;
+        async move {
+            read_request(&mut stream).await;
+            if first {
+                // Each of the first requests needs a connection of its own.
+                all_asked.wait().await;
+            }
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length";
+            let answer = format!("{head}: {}\r\n\r\n{EMPTY}", EMPTY.len());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            read_request(&mut stream).await;
+            closed.fetch_add(usize::from(first), Ordering::SeqCst);
+        }
+    })
+    .await;
+    let client = Client::builder().base_url(format!("http://{address}")).token("t");
+    let client = client.retry(RetryPolicy::none()).build().unwrap();
+    let read = || async { client.messages(CHAT).stream().try_collect::<Vec<Message>>().await };
+    for read in futures::future::join_all((0..KEPT).map(|_| read())).await {
+        assert_eq!(read.unwrap(), []);
+    }
+    for _ in 0..100 {
+        assert_eq!(read().await.unwrap(), []);
+        if closed.load(Ordering::SeqCst) == KEPT {
+            return;
+        }
+    }
+    panic!("{closed:?} of {KEPT} connections were used again");
 }
 
 /// The caller's HTTP client may hold connections that others have used, so the first request is sent again too.
