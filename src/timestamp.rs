@@ -209,7 +209,10 @@ fn is_shaped_as_rfc_3339(text: &[u8]) -> bool {
         && match rest {
             b"Z" | b"z" => true,
             [b'+' | b'-', offset @ ..] => {
-                offset.len() == b"00:00".len() && offset.iter().zip(b"00:00").all(fits)
+                // `jiff` reads offsets up to 25 hours.
+                offset.len() == b"00:00".len()
+                    && offset.iter().zip(b"00:00").all(fits)
+                    && offset < b"24:00".as_slice()
             }
             _ => false,
         }
@@ -303,6 +306,8 @@ mod tests {
             "2025-09-05T06:57:57+02",
             "2025-09-05T06:57:57+0200",
             "2025-09-05T06:57:57+02:00[Europe/Berlin]",
+            "2025-09-05T06:57:57+24:00",
+            "2025-09-05T06:57:57-25:59",
             "2025-09-05T06:57:57Z[UTC]",
             "20250905T065757Z",
             "+002025-09-05T06:57:57Z",

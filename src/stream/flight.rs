@@ -43,7 +43,8 @@ impl Flight {
     }
 }
 
-/// A [`Flight`] as a future. Its output is the flight and how it ended.
+/// A [`Flight`] as a future. Its output is the flight and how it ended. The place is empty only after that, when nothing
+/// polls a future any more.
 pub(super) struct Landing(pub(super) Option<Flight>);
 
 /// A flight that has ended, with the body that it brought.

@@ -54,8 +54,11 @@ pub(super) fn not_sent(error: reqwest::Error, answered: bool, kept_alive: bool) 
 /// The error when the connection failed in the middle of the body.
 pub(super) fn broken_off(error: reqwest::Error) -> Error {
     let error = error.without_url();
-    let kind = if is_bad_encoding(&error) { ErrorKind::MalformedPage } else { kind_of(&error) };
-    Error::new(kind, "the answer broke off").with_source(error)
+    if is_bad_encoding(&error) {
+        let what = "the answer does not match its Content-Encoding";
+        return Error::new(ErrorKind::MalformedPage, what).with_source(error);
+    }
+    Error::new(kind_of(&error), "the answer broke off").with_source(error)
 }
 
 /// The error when the HTTP client cannot be made.

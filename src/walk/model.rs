@@ -238,9 +238,8 @@ fn seeded_messages(rng: &mut Rng) -> Vec<ModelMessage> {
         .collect()
 }
 
-fn seeded_rules(rng: &mut Rng, seed: u64, messages: &[ModelMessage], all_readable: bool) -> Rules {
-    let first = messages.first().map_or(1_000, |message| message.time);
-    let min_time = match rng.u8(..12) {
+fn seeded_min_time(rng: &mut Rng, first: i64) -> MinTime {
+    match rng.u8(..12) {
         0 => MinTime::Missing,
         1 => MinTime::Null,
         2 => MinTime::False,
@@ -249,23 +248,32 @@ fn seeded_rules(rng: &mut Rng, seed: u64, messages: &[ModelMessage], all_readabl
         4 => MinTime::Fixed(first - 1),
         5 => MinTime::Fixed(-4),
         _ => MinTime::Stated,
-    };
-    let first_ties = matches!(messages, [a, b, ..] if a.time == b.time);
-    // If the server gives fewer messages than the documented default of `limit`, the walk cannot tell a cap
-    // from the end, as long as the answers reach `minTime`.
-    let mut limit_readings = vec![
+    }
+}
+
+/// If the server gives fewer messages than the documented default of `limit`, the walk cannot tell a cap from the
+/// end, as long as the answers reach `minTime`. `short`: the server may give fewer.
+fn limit_readings(rng: &mut Rng, short: bool) -> Vec<LimitReading> {
+    let mut readings = vec![
         LimitReading::AsAsked,
         LimitReading::AsAsked,
         LimitReading::Capped(50),
         LimitReading::Capped(100),
     ];
     for above in [20, 50, 60, 200] {
-        limit_readings.push(LimitReading::Refused { above, status: *pick(rng, &[400, 413, 422]) });
+        readings.push(LimitReading::Refused { above, status: *pick(rng, &[400, 413, 422]) });
     }
-    if all_readable && !first_ties {
-        limit_readings.extend([LimitReading::Capped(1), LimitReading::Capped(7)]);
-        limit_readings.extend([LimitReading::OneShort, LimitReading::OneShort]);
+    if short {
+        readings.extend([LimitReading::Capped(1), LimitReading::Capped(7)]);
+        readings.extend([LimitReading::OneShort, LimitReading::OneShort]);
     }
+    readings
+}
+
+fn seeded_rules(rng: &mut Rng, seed: u64, messages: &[ModelMessage], all_readable: bool) -> Rules {
+    let min_time = seeded_min_time(rng, messages.first().map_or(1_000, |message| message.time));
+    let first_ties = matches!(messages, [a, b, ..] if a.time == b.time);
+    let mut limit_readings = limit_readings(rng, all_readable && !first_ties);
     let page_orders = [
         PageOrder::Ascending,
         PageOrder::Ascending,

@@ -231,6 +231,7 @@ async fn a_corrupt_compressed_body_is_not_asked_for_again() {
     let client = client_of(&server).retry(at_once()).build().unwrap();
     let error = client.messages(CHAT).stream().next().await.unwrap().unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::MalformedPage, 1), "{error}");
+    assert!(error.to_string().contains("does not match its Content-Encoding"), "{error}");
 }
 
 /// Three messages of a session tie at its old end, and one of them is deleted while the last is waited for.
