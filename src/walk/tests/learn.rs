@@ -120,3 +120,12 @@ fn a_longer_and_longer_answer_keeps_away_from_what_was_refused() {
     // Half the way from 20 to 25.
     assert_eq!(told.asks().limit, 22);
 }
+
+#[test]
+fn pages_grow_only_behind_full_ones() {
+    let mut told = Told::new(Bounds { max_page_size: 70, ..bounds(10) });
+    for (page, next_limit) in [(run(8_000, 10), 20), (run(7_000, 19), 20), (run(6_000, 20), 40)] {
+        assert_eq!(told.hears(&page, ChatTime::Unknown), Next::Ask);
+        assert_eq!(told.asks().limit, next_limit);
+    }
+}
