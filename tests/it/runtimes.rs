@@ -102,26 +102,6 @@ fn a_request_begun_in_one_runtime_is_begun_anew_in_another() {
 }
 
 #[test]
-fn a_wait_begun_in_one_runtime_goes_on_in_another() {
-    let place = elsewhere(server_with(40));
-    place.server.push_fault(Fault::status(503));
-    let retry = RetryPolicy::default().base_delay(Duration::from_millis(300)).jitter_seed(1);
-    let client = client_of(&place.server).retry(retry).build().unwrap();
-    let mut stream = client.messages(CHAT).stream();
-    runtime(false).block_on(async {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while stream.stats().requests == 0 || place.server.request_count() == 0 {
-            assert!(Instant::now() < deadline, "no request");
-            assert!(stream.next().now_or_never().is_none());
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let _ = tokio::time::timeout(Duration::from_millis(15), stream.next()).await;
-    });
-    assert_eq!(runtime(true).block_on(read_on(&mut stream)).len(), 40);
-    assert_eq!(place.server.request_count(), 2);
-}
-
-#[test]
 fn outside_of_any_runtime_it_is_an_error_and_resume_goes_on_inside_one() {
     let expected = newest_first(&conversation(40));
     let faults = stuck().into_iter().chain([Fault::status(503)]);
